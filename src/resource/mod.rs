@@ -12,6 +12,7 @@ pub mod files;
 pub mod firewall;
 pub mod images;
 pub mod infrastructure;
+pub mod listeners;
 mod observation;
 pub mod release_identity;
 pub mod remove;

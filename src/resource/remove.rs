@@ -1,6 +1,7 @@
 //! Removal of an environment from its host: exactly what we put there. Packages are kept. Volumes and other data are
 //! removed only if `purge` is true.
 
+use super::compose::container;
 use super::contract::claims;
 use super::contract::marker::{self, LEGACY_MARKER};
 use super::{Command, HostFacts, LONG, SHORT, Subject, files, firewall, images, keep, schedules, scripts, updates};
@@ -139,9 +140,7 @@ fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
         let down = files::by_name(project) + " down >&2 </dev/null";
         return script + &claims::leave_project(subject, host, project, purge, &down);
     }
-    let own = claims::own_containers(environment, host);
-    let ids = own.fold(String::new(), |text, container| text + " " + &container.id);
-    if ids.is_empty() { script } else { script + &format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") }
+    script + &container::removal(claims::own_containers(environment, host))
 }
 
 /// Shell, after [`images::REMOVE`], that removes the images that we brought and that nothing else on the host needs.

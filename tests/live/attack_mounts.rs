@@ -115,27 +115,36 @@ fn volumes_and_secrets_that_lead_to_a_link_are_not_mounted() {
     }
 }
 
-#[test]
-fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
-    let host = BedHost::docker();
-    let compose = two("volumes: [\"./data:/data\"], depends_on: [other]", "\"./data/sub:/sub\"");
-    let work = released(&host, &compose("1"), "");
-    // Simulates a link that appears between deployer's last check and Docker's: it is created when Compose begins.
+/// Simulates a link that appears between deployer's last check and Docker's: it is created when Compose begins.
+fn link_at_the_last_moment(host: &BedHost) {
     let wrapper = format!(
         "#!/bin/sh\ncase \" $* \" in *' up '*) nsenter -t 1 -m sh -c 'cd {APP}/data && mv sub old && ln -s /srv/victim sub' ;; esac\nexec \"$0.real\" \"$@\"\n"
     );
     host.script(&format!(
         "docker=$(command -v docker) && mv $docker $docker.real && cat >$docker <<'EOF' && chmod 755 $docker\n{wrapper}EOF\n"
     ));
+}
+
+/// Undoes [`link_at_the_last_moment`].
+fn undo_the_link(host: &BedHost) {
+    host.script(&format!(
+        "docker=$(command -v docker) && mv $docker.real $docker && rm {APP}/data/sub && mv {APP}/data/old {APP}/data/sub\n"
+    ));
+}
+
+#[test]
+fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
+    let host = BedHost::docker();
+    let compose = two("volumes: [\"./data:/data\"], depends_on: [other]", "\"./data/sub:/sub\"");
+    let work = released(&host, &compose("1"), "");
+    link_at_the_last_moment(&host);
     work.write("app/compose.yaml", compose("2"));
     let stopped = work.apply().expect(1);
     assert!(stopped.stdout.contains(&format!("Stopped other: it mounts {APP}/data/sub")), "{}", stopped.stdout);
     untouched(&host);
     let running = host.shell("docker ps --format '{{.Label \"com.docker.compose.service\"}}'");
     assert_eq!(running, "web\n");
-    host.script(&format!(
-        "docker=$(command -v docker) && mv $docker.real $docker && rm {APP}/data/sub && mv {APP}/data/old {APP}/data/sub\n"
-    ));
+    undo_the_link(&host);
     work.run(&["plan"]).expect(0);
     work.apply().expect(0);
     assert_eq!(work.apply().expect(0).outcome(), "converged");
@@ -306,21 +315,13 @@ fn the_paths_of_an_images_volumes_are_no_lines_about_other_mounts() {
     let running = || host.shell("docker ps --format '{{.Names}}' | sort");
     assert_eq!(running(), "neighbour\nshop--production-other-1\nshop--production-web-1\n");
 
-    // Simulates a link at the moment at which Docker follows it, as above.
-    let wrapper = format!(
-        "#!/bin/sh\ncase \" $* \" in *' up '*) nsenter -t 1 -m sh -c 'cd {APP}/data && mv sub old && ln -s /srv/victim sub' ;; esac\nexec \"$0.real\" \"$@\"\n"
-    );
-    host.script(&format!(
-        "docker=$(command -v docker) && mv $docker $docker.real && cat >$docker <<'EOF' && chmod 755 $docker\n{wrapper}EOF\n"
-    ));
+    link_at_the_last_moment(&host);
     work.write("app/compose.yaml", compose("evil:2"));
     let stopped = work.apply().expect(1);
     assert!(stopped.stdout.contains(&format!("Stopped other: it mounts {APP}/data/sub")), "{}", stopped.stdout);
     assert_eq!(running(), "neighbour\nshop--production-web-1\n");
     untouched(&host);
-    host.script(&format!(
-        "docker=$(command -v docker) && mv $docker.real $docker && rm {APP}/data/sub && mv {APP}/data/old {APP}/data/sub\n"
-    ));
+    undo_the_link(&host);
     work.run(&["plan"]).expect(0);
     work.apply().expect(0);
     host.shell("docker rm -f neighbour");

@@ -35,7 +35,7 @@ mod lease;
 mod lifecycle;
 mod looking;
 mod main_job;
-mod objects;
+mod networks_and_volumes;
 mod ownership;
 mod protection;
 mod registry;

@@ -182,3 +182,69 @@ fn leftovers_of_a_destruction_can_be_purged_and_objects_made_by_hand_stay() {
     );
     assert_eq!(work.run(&purge).expect(0).outcome(), "converged");
 }
+
+#[test]
+fn what_containers_write_into_released_files_is_kept_and_directories_can_be_entered() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    work.write("app/data/app.db", "shipped\n");
+    let compose = r#"services:
+  web:
+    image: demo:1
+    command: ["httpd", "-f", "-p", "8080", "-h", "/www/html"]
+    user: "33:33"
+    init: true
+    ports: ["8080:8080"]
+    volumes: [".:/www:ro"]
+  writer:
+    image: demo:1
+    command: ["sh", "-c", "echo rows >>/data/app.db; touch /data/own; sleep 1000000"]
+    user: "1000:1000"
+    init: true
+    volumes: ["./data:/data"]
+"#;
+    work.write("app/compose.yaml", compose);
+    work.apply().expect(0);
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"), "another user can enter the directory");
+    let app = "/opt/deployer/shop--production";
+    assert_eq!(host.shell(&format!("stat -c '%a %U' {app} {app}/data")), "711 deploy\n755 deploy\n");
+    assert_eq!(host.shell(&format!("cat {app}/data/app.db")), "shipped\nrows\n");
+
+    let run = work.apply().expect(0);
+    assert!(run.stdout.contains("data/app.db.deployer-saved-"), "it is named: {}", run.stdout);
+    assert_eq!(host.shell(&format!("cat {app}/data/app.db.deployer-saved-*")), "shipped\nrows\n");
+
+    // A file that the next release does not have is kept too.
+    std::fs::remove_file(work.path("app/data/app.db")).expect("the file");
+    host.shell(&format!("echo more >{app}/data/app.db"));
+    work.apply().expect(0);
+    assert!(host.shell(&format!("cat {app}/data/app.db.deployer-saved-*")).contains("more\n"));
+    assert!(host.holds(&format!("[ -e {app}/data/own ]")));
+
+    // Removal leaves what a container wrote, and says so.
+    work.write("app/data/app.db", "shipped again\n");
+    work.apply().expect(0);
+    let run = work.run(&["destroy", "production", "--yes", "--allow-destroy", "production", "--json"]).expect(0);
+    assert!(run.stdout.contains("data/app.db stays: it was changed on the host"), "{}", run.stdout);
+    assert!(host.shell(&format!("cat {app}/data/app.db")).ends_with("rows\n"));
+    assert!(host.holds(&format!("[ ! -e {app}/compose.yaml ] && [ ! -e {app}/html/index.html ]")));
+}
+
+#[test]
+fn a_purge_spares_homes_and_directories_that_held_other_files() {
+    let host = BedHost::docker();
+    for (directory, why) in [("/home/deploy", "home directory of deploy"), ("/srv/held", "held other files")] {
+        host.shell(&format!("mkdir -p {directory}; echo photo >{directory}/a.jpg"));
+        let work = Work::demo(&host);
+        work.edit("deployment.yaml", "directory: ./app,", &format!("directory: ./app, host_directory: {directory},"));
+        work.apply().expect(0);
+        let before = containers(&host);
+        let purge = ["destroy", "production", "--purge", "--yes", "--allow-destroy", "production", "--json"];
+        let run = work.run(&purge).expect(1);
+        assert!(run.stdout.contains(why), "{}", run.stdout);
+        assert_eq!(containers(&host), before, "nothing was stopped");
+        work.run(&["destroy", "production", "--yes", "--allow-destroy", "production"]).expect(0);
+        assert!(host.holds(&format!("[ -e {directory}/a.jpg ] && [ ! -e {directory}/compose.yaml ]")));
+        host.shell("rm -rf /var/lib/deployer");
+    }
+}

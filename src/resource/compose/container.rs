@@ -149,6 +149,13 @@ impl Container {
     }
 }
 
+/// Returns shell that stops and removes containers.
+#[must_use]
+pub fn removal<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
+    let ids = containers.fold(String::new(), |text, container| text + " " + container.id.as_str());
+    if ids.is_empty() { ids } else { format!("docker stop{ids} >&2 </dev/null\ndocker rm -f{ids} >&2 </dev/null\n") }
+}
+
 /// Returns true if a service's state is good.
 #[must_use]
 pub fn good(state: &str) -> bool {

@@ -3,7 +3,7 @@
 use super::ports::Port;
 use crate::model::checked;
 use crate::release::builds::is_remote;
-use crate::resource::contract::objects::Object;
+use crate::resource::contract::object_settings::Object;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 use super::json::{Build, Mount, Raw, Reference, Service, Source};
 use super::ports::{ports, range};
 use crate::model::checked;
-use crate::resource::contract::objects::{Object, ObjectKind, Objects, is_name};
+use crate::resource::contract::object_settings::{Object, ObjectKind, Objects, is_name};
 use crate::resource::contract::record::{SERVICES, ServiceRecord};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,10 +91,11 @@ impl Model {
         let mut record = |service: &Service| {
             let sources: Vec<&Source> = self.sources(service).collect();
             let profiles = service.security_opt.iter().filter_map(|option| profile(option, directory));
-            let read = self.places(service).map(|(path, _)| path).chain(profiles);
+            let places: Vec<(Utf8PathBuf, bool)> = self.places(service).collect();
+            let read = places.iter().map(|(path, _)| path.clone()).chain(profiles);
             let read: BTreeSet<Utf8PathBuf> = read.filter_map(|path| below(&path)).collect();
             let (mut mounts, mut outside) = (BTreeSet::new(), BTreeMap::new());
-            for (path, writes) in self.places(service) {
+            for (path, writes) in places {
                 let plain = checked::plain_path(&path);
                 if let Some(own) = below(&path) {
                     mounts.insert(own);

@@ -7,7 +7,7 @@ pub mod guard;
 pub(crate) mod lane;
 pub mod lease;
 pub mod marker;
-pub mod objects;
+pub mod object_settings;
 pub mod record;
 pub mod socket;
 pub mod whole;

@@ -1,7 +1,7 @@
 //! Records that the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its digest key and
 //! the releases. The records hold no secrets, only keyed digests.
 
-use super::objects::{Objects, is_name};
+use super::object_settings::{Objects, is_name};
 use crate::model::checked::{self, ImageId, ReleaseId};
 use crate::release::sent::Directories;
 use camino::{Utf8Path, Utf8PathBuf};

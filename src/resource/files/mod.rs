@@ -139,8 +139,8 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
 /// Returns the staged release if it is made from the files and variables that are wanted now.
 #[must_use]
 pub fn staged_as_wanted<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a Staged> {
-    let wanted = digest(subject, host)?;
-    host.files.staged.as_ref().filter(|staged| staged.record.digest == wanted)
+    let staged = host.files.staged.as_ref()?;
+    (staged.record.digest == digest(subject, host)?).then_some(staged)
 }
 
 /// Refuses a release if the staging directory has too little free space.

@@ -4,6 +4,7 @@ use super::Opening;
 use crate::model::checked;
 use crate::model::shell::quote;
 use crate::resource::Subject;
+use crate::resource::listeners::{LISTENING, Listener};
 use std::collections::BTreeSet;
 
 /// Firewalls on a host.
@@ -39,7 +40,7 @@ pub struct Seen {
 pub fn probe(subject: &Subject<'_>) -> String {
     let wanted = if subject.environment.firewall.is_some() { "yes" } else { "" };
     format!(
-        "id={}\nif [ -n \"{wanted}\" ] || [ -e \"/var/lib/deployer/firewall/fragments/$id\" ]; then\n{}\n{}fi",
+        "id={}\nif [ -n \"{wanted}\" ] || [ -e \"/var/lib/deployer/firewall/fragments/$id\" ]; then\n{LISTENING}{}\n{}fi",
         quote(&subject.environment.identity()),
         super::HOST,
         include_str!("probe.sh")
@@ -65,26 +66,12 @@ pub fn parse(output: &[u8]) -> Seen {
             "boot" => seen.boot = true,
             "nft" => seen.nft = true,
             "apt" => seen.apt = true,
-            "listening" => seen.listening.extend(listening(value)),
+            "listening" => {
+                let listener = Listener::parse(value).ok().flatten().filter(|listener| !listener.is_loopback());
+                seen.listening.extend(listener.map(|listener| (listener.port, listener.protocol)));
+            }
             _ => {}
         }
     }
     seen
-}
-
-/// Reads a line of the kernel's list of sockets: `tcp ADDRESS:PORT` in hexadecimal. Returns `None` for loopback
-/// addresses.
-fn listening(value: &str) -> Option<(u16, String)> {
-    let (protocol, socket) = value.split_once(' ')?;
-    let (address, port) = socket.split_once(':')?;
-    let loopback = match address.len() {
-        8 => address.ends_with("7F"),
-        _ => {
-            address == "00000000000000000000000001000000"
-                || address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F")
-        }
-    };
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let known = ["tcp", "udp"].contains(&protocol);
-    (known && !loopback).then(|| (port, protocol.to_owned()))
 }

@@ -3,7 +3,7 @@
 
 use super::ByService;
 use super::before;
-use super::objects;
+use super::networks_and_volumes;
 use super::old_releases;
 use super::records;
 use super::start;
@@ -11,11 +11,13 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::release::image_name::familiar;
+use crate::resource::compose::container;
 use crate::resource::contract::record::{Rejected, ReleaseRecord, ServiceRecord};
 use crate::resource::contract::{claims, guard};
 use crate::resource::images::registry;
 use crate::resource::release_identity::{held, pulled};
 use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, files, images, keep};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -27,7 +29,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     let Some(mut record) = wanted_record(subject, host) else {
         return Err(Failure::new(Reason::NotConverged, "The host has neither a staged nor a live release"));
     };
-    let free = objects::renew(subject, host, &mut record);
+    let free = networks_and_volumes::renew(subject, host, &mut record);
     let waits = host.files.staged.is_some();
     // A release that must run with the newest images does not start with others.
     if let Some(uncompared) = registry::uncompared(subject, host).filter(|_| waits) {
@@ -62,7 +64,7 @@ fn repair(subject: &Subject<'_>, host: &HostFacts, live: &ReleaseRecord) -> (Rel
 #[must_use]
 pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Vec<Command> {
     let (reject, mut target) = (rejection(host, rejected, target), by_id(target, host, &|_| true));
-    let free = objects::renew(subject, host, &mut target);
+    let free = networks_and_volumes::renew(subject, host, &mut target);
     let target = &target;
     let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target) + &free;
     let up = up(subject, host, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin);
@@ -101,7 +103,7 @@ fn up(
         &without(subject, host, record),
         &start::guarded(record, host, &run),
         "[ \"$code\" = 0 ] || exit \"$code\"\n",
-        &objects::remove_others(host, record),
+        &networks_and_volumes::remove_others(host, record),
     ]
     .concat();
     let limit = subject.environment.health.timeout + SHORT;
@@ -174,9 +176,7 @@ done
 fn without(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
     let had = |service: &str| host.files.begun().any(|release| release.services.contains_key(service));
     let all = super::containers(subject, host).filter(|container| container.is_of(&record.project));
-    let gone = all.filter(|one| had(&one.service) && !record.services.contains_key(&one.service));
-    let ids = gone.fold(String::new(), |text, container| text + " " + &container.id);
-    if ids.is_empty() { ids } else { format!("docker stop{ids} >&2 </dev/null\ndocker rm -f{ids} >&2 </dev/null\n") }
+    container::removal(all.filter(|one| had(&one.service) && !record.services.contains_key(&one.service)))
 }
 
 /// Finishes the work of a killed Compose. Compose creates the successor of a container under the name `ID_NAME`,
@@ -199,7 +199,12 @@ fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecor
     let (services, newest) = (records::of(subject, host), host.files.newest()?);
     let waits = host.files.staged.is_some();
     let pulled = if waits { pulled(subject, host, &services) } else { newest.pulled.clone() };
-    Some(ReleaseRecord { services, pulled, objects: objects::wanted(subject, host), ..newest.clone() })
+    Some(ReleaseRecord {
+        services,
+        pulled,
+        objects: networks_and_volumes::wanted(subject, host).map(Cow::into_owned),
+        ..newest.clone()
+    })
 }
 
 /// Returns a Compose file that labels each service with the digest of the files, configs and secrets it reads. Compose

@@ -4,7 +4,7 @@
 mod before;
 mod change;
 pub(super) mod fact;
-mod objects;
+mod networks_and_volumes;
 mod old_releases;
 mod probe;
 pub mod records;
@@ -14,7 +14,7 @@ mod taken_ports;
 pub use before::end_left;
 pub use change::{commands, finish, restore};
 pub use fact::Fact;
-pub use objects::remark;
+pub use networks_and_volumes::remark;
 pub use probe::{Seen, parse, probe};
 
 use super::compose::container::{self, Container};
@@ -124,7 +124,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         let state = container.state(host.access.now, subject.environment.health.stable_for);
         facts.insert(format!("{}/{}", container.project, container.service), state);
     }
-    objects::observed(subject, host, &mut facts);
+    networks_and_volumes::observed(subject, host, &mut facts);
     facts.extend(volumes_left(subject, host).map(|(fact, names)| (fact, names.join(", "))));
     for check in gating(subject) {
         if let Some(found) = host.check(&check.name) {
@@ -158,7 +158,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if let Some(digest) = kept.or_else(|| identity(subject, host)) {
         facts.insert(Fact::Release.to_string(), digest);
     }
-    objects::desired(subject, host, &mut facts);
+    networks_and_volumes::desired(subject, host, &mut facts);
     let running = ByService::of(subject, host);
     for (name, record) in records::of(subject, host) {
         let state = running.judge(subject, host, &name, &record);
@@ -196,7 +196,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         let message = format!("Service {service} mounts \"{path}\", whose name has control characters");
         return Some(Failure::new(Reason::ComposeInvalid, message).hint("Mount a path without control characters"));
     }
-    objects::preflight(subject, host)
+    networks_and_volumes::preflight(subject, host)
         .or_else(|| taken_ports::preflight(subject, host))
         .or_else(|| files::live_preflight(subject, host))
 }

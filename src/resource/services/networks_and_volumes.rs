@@ -7,12 +7,13 @@ use crate::model::event::Change;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::model::state::Facts;
-use crate::resource::contract::objects::{Object, ObjectKind, Objects, Settings, differences, is_name};
+use crate::resource::contract::object_settings::{Object, ObjectKind, Objects, Settings, differences, is_name};
 use crate::resource::contract::record::ReleaseRecord;
 use crate::resource::files::staged_as_wanted;
 use crate::resource::files::value::key;
 use crate::resource::release_identity::project;
 use crate::resource::{HostFacts, Subject};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Value of the fact of a network or a volume that is as its Compose file defines it.
@@ -74,14 +75,14 @@ pub(super) const PROBE: &str = r#"  ask_engine networks /networks volumes /volum
 /// Returns the networks and volumes of the staged release, unless another one is wanted by now, or else of the live
 /// release. `None` for a release of a former version, which did not record them.
 #[must_use]
-pub fn wanted(subject: &Subject<'_>, host: &HostFacts) -> Option<Objects> {
+pub fn wanted<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<Cow<'a, Objects>> {
     match staged_as_wanted(subject, host) {
-        Some(staged) => Some(staged.model.objects(&|digest| key(subject, host).digest(&digest))),
-        None => host.files.begun().next()?.objects.clone(),
+        Some(staged) => Some(Cow::Owned(staged.model.objects(&|digest| key(subject, host).digest(&digest)))),
+        None => host.files.begun().next()?.objects.as_ref().map(Cow::Borrowed),
     }
 }
 
-/// Difference between an object of the engine and its definition.
+/// Returns how an object of the engine differs from its definition, or [`DEFINED`]. `None` if there is no such object.
 fn state(kind: ObjectKind, name: &str, wanted: &Settings, subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
     let engine = &host.services.engine;
     let seen = match kind {
@@ -107,7 +108,7 @@ pub(super) fn observed(subject: &Subject<'_>, host: &HostFacts, facts: &mut Fact
 
 /// Adds the desired facts.
 pub(super) fn desired(subject: &Subject<'_>, host: &HostFacts, facts: &mut Facts) {
-    let wanted = wanted(subject, host).unwrap_or_default();
+    let Some(wanted) = wanted(subject, host) else { return };
     facts.extend(wanted.each().map(|(kind, name, _)| (fact(kind, name), DEFINED.to_owned())));
 }
 
@@ -121,11 +122,14 @@ fn fact(kind: ObjectKind, name: &str) -> String {
 /// Refuses what would lose data or cannot start: a volume that the live release had is gone, or has other options than
 /// its Compose file. Refuses container names and subnets that belong to something else on the host.
 pub(super) fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    lost_volume(subject, host).or_else(|| other_volume(subject, host)).or_else(|| taken(subject, host))
+    let wanted = wanted(subject, host)?;
+    lost_volume(subject, host, &wanted)
+        .or_else(|| other_volume(subject, host, &wanted))
+        .or_else(|| taken(subject, host))
 }
 
-fn lost_volume(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    let (live, wanted) = (host.files.current.as_ref()?, wanted(subject, host)?);
+fn lost_volume(subject: &Subject<'_>, host: &HostFacts, wanted: &Objects) -> Option<Failure> {
+    let live = host.files.current.as_ref()?;
     let had = live.objects.as_ref()?.volumes.keys();
     let gone =
         |name: &&String| !host.services.engine.volumes.contains_key(*name) && !subject.new_volumes.contains(*name);
@@ -138,13 +142,15 @@ fn lost_volume(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     Some(Failure::new(Reason::DataMissing, message).hint(hint))
 }
 
-fn other_volume(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    let wanted = wanted(subject, host)?;
+fn other_volume(subject: &Subject<'_>, host: &HostFacts, wanted: &Objects) -> Option<Failure> {
     let (name, found) = wanted.volumes.iter().find_map(|(name, settings)| {
         let found = state(ObjectKind::Volume, name, settings, subject, host)?;
         (found != DEFINED).then_some((name, found))
     })?;
-    let message = format!("Volume {name} is not as its Compose file defines it, and Docker cannot change it: {found}");
+    let message = format!(
+        "Cannot start the services: volume {name} was created with other options than its Compose file has now, and \
+         Docker does not change them: {found}"
+    );
     let hint = format!("Restore the definition, or give the volume another name. Its data stays in {name}");
     Some(Failure::new(Reason::VolumeDiffers, message).hint(hint))
 }
@@ -161,15 +167,13 @@ fn taken(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
                 .hint(format!("Remove container_name, or that container: docker rm {name}")),
         );
     }
-    let others = |name: &str| {
-        let project = project(subject, host);
-        let other = engine.networks.values().filter(move |other| other.project() != Some(project));
-        let name = name.to_owned();
-        other.filter(move |other| other.name != name)
-    };
+    let project = project(subject, host);
+    let others: Vec<&Object> = engine.networks.values().filter(|other| other.project() != Some(project)).collect();
     staged.model.subnets().find_map(|(name, subnet)| {
-        let meets = |other: &&Object| other.subnets().iter().any(|one| one.contains(&subnet) || subnet.contains(one));
-        let other = others(name).find(meets)?;
+        let meets = |other: &&&Object| {
+            other.name != name && other.subnets().iter().any(|one| one.contains(&subnet) || subnet.contains(one))
+        };
+        let other = others.iter().find(meets)?;
         let message =
             format!("Network {name} has subnet {subnet}, which overlaps with network {} of the host", other.name);
         Some(Failure::new(Reason::NameTaken, message).hint("Choose another subnet in the Compose file"))

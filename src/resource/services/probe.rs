@@ -1,7 +1,6 @@
 //! Services and listeners on a host, and the shell that reads them.
 
-use super::objects::{self, Engine, PROBE as OBJECTS};
-use super::taken_ports::{LISTENING, Listener, listener};
+use super::networks_and_volumes::{self, Engine, PROBE as OBJECTS};
 use crate::model::checked;
 use crate::model::shell::quote;
 use crate::resource::Subject;
@@ -9,6 +8,7 @@ use crate::resource::compose::check;
 use crate::resource::compose::container::{self, Container};
 use crate::resource::contract::claims;
 use crate::resource::contract::socket::ASK_ENGINE;
+use crate::resource::listeners::{LISTENING, Listener};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Services and listeners on the host.
@@ -78,11 +78,11 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     let (mut seen, mut still) = (Seen::default(), None);
     for line in text.lines() {
         if let Some(port) = line.strip_prefix("port ") {
-            seen.listening.extend(listener(port)?);
+            seen.listening.extend(Listener::parse(port)?);
         } else if line == "again" {
             still = Some(BTreeSet::new());
         } else if let Some((still, port)) = still.as_mut().zip(line.strip_prefix("still ")) {
-            still.extend(listener(port)?);
+            still.extend(Listener::parse(port)?);
         } else if let Some(check) = line.strip_prefix("check ") {
             if let Some((found, name)) = check::parse(check) {
                 seen.checks.insert(checked::said(&name), checked::said(&found));
@@ -93,7 +93,9 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             }
         } else if let Some(name) = line.strip_prefix("kept ") {
             seen.kept.insert(checked::said(name));
-        } else if let Some((word, value)) = line.split_once(' ').filter(|(word, _)| objects::WORDS.contains(word)) {
+        } else if let Some((word, value)) =
+            line.split_once(' ').filter(|(word, _)| networks_and_volumes::WORDS.contains(word))
+        {
             seen.engine.read(word, value);
         } else if line.starts_with('{') {
             seen.containers.extend(container::parse(line));
