@@ -240,7 +240,7 @@ const LEFT: &str = r#"  printf '%s says The files in %s stay: it does not lead w
 fn release(subject: &Subject<'_>, host: &HostFacts) -> String {
     let suspended = subject.environment.stage != Stage::Destroyed;
     format!(
-        "umask 077\n{}{}rm -f \"$state/key\"\n",
+        "umask 077\n{}{}rm -f \"$state/key\" \"$state/compose\"\n",
         keep("marker.json", &marker::json(subject, host, suspended)),
         claims::give_up(subject.environment, host),
     )
