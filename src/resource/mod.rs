@@ -175,23 +175,43 @@ fn keep(name: &str, content: &str) -> String {
     format!("write_whole \"$state/{name}\" '%s\\n' {}\n", quote(content))
 }
 
+/// The kinds that an observation reads, each with its own facts.
+pub type Kinds = &'static [Kind];
+
+/// Every kind. Infrastructure has no facts on a host.
+const ALL: Kinds = &Kind::ALL;
+
+/// The kinds of an observation that waits for services. Access is always read: it counts the changes of the host.
+pub const WAITING: Kinds = &[Kind::Access, Kind::Services];
+
+/// Returns the kinds to observe after the step of a kind: those that the step can have changed. Without a step, returns
+/// all.
+#[must_use]
+pub const fn changed_by(step: Option<Kind>) -> Kinds {
+    match step {
+        Some(Kind::Files) => &[Kind::Access, Kind::Files],
+        // The transfer of an image can take so long that containers change meanwhile.
+        Some(Kind::Images) => &[Kind::Access, Kind::Files, Kind::Images, Kind::Services],
+        Some(Kind::Services) => &[Kind::Access, Kind::Files, Kind::Images, Kind::Firewall, Kind::Services],
+        Some(Kind::Schedules) => &[Kind::Access, Kind::Schedules],
+        // An installation or a script of the user can change everything.
+        _ => ALL,
+    }
+}
+
 /// Returns one script that reads every resource in one round trip.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
-    probe_after(subject, None)
+    probe_of(subject, ALL)
 }
 
-/// Returns the script for an observation after the step of a kind. The script skips the engine, which accounts for a
-/// third of Docker's processes, unless the step may have changed it. [`parse_after`] reads its output.
+/// Returns one script that reads these kinds in one round trip. [`parse_of`] reads its output.
 #[must_use]
-pub fn probe_after(subject: &Subject<'_>, step: Option<Kind>) -> String {
-    let same_engine =
-        matches!(step, Some(Kind::Files | Kind::Images | Kind::Firewall | Kind::Services | Kind::Schedules));
+pub fn probe_of(subject: &Subject<'_>, kinds: Kinds) -> String {
     let mut script = subject.preamble();
-    for kind in Kind::ALL {
+    for kind in kinds {
         let fragment = match kind {
             Kind::Infrastructure => continue,
-            Kind::Engine if same_engine => continue,
             Kind::Access => access::probe(subject),
             Kind::Engine => engine::probe(subject),
             Kind::Updates => updates::probe(subject),
@@ -219,46 +239,34 @@ const PROBE: &str = "probe";
 /// `ProbeUnreadable` if the output is incomplete, or if access or the host's records of releases cannot be read,
 /// because all other kinds depend on them.
 pub fn parse(marks: &crate::resource::contract::frame::Marks, output: &[u8]) -> Result<HostFacts, Failure> {
-    read(marks, output, None)
+    parse_of(marks, output, ALL, &HostFacts::default())
 }
 
-/// Reads the output of an observation that may have skipped the engine. A skipped engine keeps its facts from `before`.
+/// Reads the output of an observation of these kinds. All other kinds keep their facts from `before`.
 ///
 /// # Errors
 /// Same as [`parse`].
-pub fn parse_after(
+pub fn parse_of(
     marks: &crate::resource::contract::frame::Marks,
     output: &[u8],
+    kinds: Kinds,
     before: &HostFacts,
 ) -> Result<HostFacts, Failure> {
-    read(marks, output, Some(before))
-}
-
-fn read(
-    marks: &crate::resource::contract::frame::Marks,
-    output: &[u8],
-    before: Option<&HostFacts>,
-) -> Result<HostFacts, Failure> {
     let frames = marks.split(output);
-    let mut host = HostFacts::default();
-    for kind in Kind::ALL {
-        let read = match (frames.get(kind.name()), before) {
-            _ if kind == Kind::Infrastructure => continue,
-            (Some(Frame::Whole(frame)), _) => host.read(kind, frame),
+    let mut host = before.clone();
+    for &kind in kinds.iter().filter(|kind| **kind != Kind::Infrastructure) {
+        host.renew(kind, HostFacts::default());
+        let read = match frames.get(kind.name()) {
+            Some(Frame::Whole(frame)) => host.read(kind, frame),
             // All other kinds depend on the host's records of releases. Services can delay only the rest of this probe.
-            (Some(Frame::Late(frame)), _) if kind == Kind::Files => {
+            Some(Frame::Late(frame)) if kind == Kind::Files => {
                 files::whole_records(frame).ok_or_else(|| LATE.to_owned()).and_then(|records| {
                     host.unread.insert(kind, LATE.to_owned());
                     host.read(kind, records)
                 })
             }
-            (Some(Frame::Late(_)), _) => Err(LATE.to_owned()),
-            (None, Some(before)) if kind == Kind::Engine => {
-                host.engine = before.engine.clone();
-                host.unread.extend(before.unread.get(&kind).map(|why| (kind, why.clone())));
-                continue;
-            }
-            (None, _) => return Err(unreadable(kind, "the host's answer ends before it")),
+            Some(Frame::Late(_)) => Err(LATE.to_owned()),
+            None => return Err(unreadable(kind, "the host's answer ends before it")),
         };
         match read {
             Ok(()) => {}

@@ -394,7 +394,7 @@ async fn a_path_that_leaves_the_application_is_the_one_that_docker_gets() {
         let model = up(levels, path).replace("/../", "/");
         host.write("state/shop--two/releases/R1/model.json", &model);
         let lists = format!(
-            "release=$state/releases/R1; written_by \"$release\" \"$release/model.json\" >\"$root/list\"\napp={}; outside \"$release/model.json\" >>\"$root/list\"",
+            "release=$state/releases/R1; written_by_former \"$release\" \"$release/model.json\" | plain_paths >\"$root/list\"\napp={}; outside \"$release/model.json\" >>\"$root/list\"",
             record.directory
         );
         host.write(
@@ -422,4 +422,31 @@ async fn containers_that_start_again_mount_no_link() {
     host.plant();
     let finished = host.sh(&script).await;
     assert!(!finished.status.success() && !host.root.join("ran").exists(), "{finished:?}");
+}
+
+/// The models of all kept releases of the host count, of every version, however a file ends.
+#[tokio::test]
+async fn what_any_kept_release_could_write_to_is_known() {
+    let host = Host::new();
+    let model = |path: &str| {
+        format!(
+            "{{\n  \"services\": {{\n    \"a\": {{\n      \"volumes\": [\n        {{\n          \"source\": \"ROOT/{path}\"\n        }},\n        \
+             {{\n          \"source\": \"ROOT/{path}-read\",\n          \"read_only\": true\n        }}\n      ]\n    }}\n  }}\n}}"
+        )
+    };
+    for name in ["one/releases/R1", "one/releases/R2", "one/releases/R3", "two/releases/R2"] {
+        fs::create_dir_all(host.root.join(format!("state/shop--{name}"))).unwrap();
+    }
+    host.write("state/shop--one/releases/R1/resolved.json", &model("first"));
+    host.write("state/shop--one/releases/R2/resolved.json", &(model("second") + "\n"));
+    host.write("state/shop--one/releases/R2/model.json", &model("replaced"));
+    host.write("state/shop--one/releases/R3/model.json", &model("third"));
+    host.write("state/shop--two/releases/R2/resolved.json", &model("fourth"));
+    let finished = host.sh(&[guard::FUNCTIONS, "writable\n"].concat()).await;
+    let said = String::from_utf8_lossy(&finished.stdout).replace(host.root.as_str(), "");
+    let mut paths: Vec<&str> = said.lines().collect();
+    paths.sort_unstable();
+    paths.dedup(); // a former path may be one of two
+    assert!(finished.status.success() && finished.stderr.is_empty(), "{finished:?}");
+    assert_eq!(paths, ["/first", "/fourth", "/second", "/third"]);
 }

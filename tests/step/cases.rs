@@ -168,25 +168,51 @@ fn the_converged_host_needs_nothing_and_its_probe_names_every_file() {
     assert!(!probe.contains("s3cret-token"), "a secret in the probe");
 }
 
-/// A probe after a step omits the engine if the step cannot have changed it. Every other probe reads the engine.
-#[test]
-fn a_look_after_a_step_leaves_out_an_engine_that_is_the_same() {
+/// Returns the kinds that a probe after the step of a kind asks for.
+fn asked(step: Option<Kind>) -> Vec<Kind> {
     let given = given(&root().join("converged.txt")).unwrap();
-    let subject = given.subject();
-    let asks = |kind| resource::probe_after(&subject, kind).contains("docker version");
-    let without: Vec<_> = Kind::ALL.into_iter().filter(|kind| !asks(Some(*kind))).collect();
-    assert_eq!(without, [Kind::Files, Kind::Images, Kind::Firewall, Kind::Services, Kind::Schedules]);
-    assert!(asks(None));
+    let probe = resource::probe_of(&given.subject(), resource::changed_by(step));
+    Kind::ALL.into_iter().filter(|kind| probe.contains(&format!(" begin {}\\n", kind.name()))).collect()
+}
 
-    let whole = String::from_utf8(crate::given::output("")).unwrap();
+#[test]
+fn a_look_after_a_step_reads_what_the_step_can_have_changed() {
+    use Kind::{Access, Files, Firewall, Images, Schedules, Services};
+    assert_eq!(asked(Some(Files)), [Access, Files]);
+    assert_eq!(asked(Some(Images)), [Access, Files, Images, Services]);
+    assert_eq!(asked(Some(Services)), [Access, Files, Images, Firewall, Services]);
+    assert_eq!(asked(Some(Schedules)), [Access, Schedules]);
+    // An installation, a script of the user and a rule of the firewall can change everything, and others look first.
+    let all: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Infrastructure).collect();
+    for step in [None, Some(Access), Some(Kind::Engine), Some(Kind::Updates), Some(Kind::Scripts), Some(Firewall)] {
+        assert_eq!(asked(step), all, "{step:?}");
+    }
+}
+
+#[test]
+fn what_a_look_leaves_out_stays_as_it_was_and_what_it_reads_is_new() {
+    let given = given(&root().join("converged.txt")).unwrap();
     let marks = crate::given::marks();
-    let (before, rest) = whole.split_once(&format!("{} begin engine\n", marks.as_str())).unwrap();
-    let (_, after) = rest.split_once(&format!("{} end engine 0\n", marks.as_str())).unwrap();
-    let left_out = format!("{before}{after}");
+    let whole = String::from_utf8(crate::given::output("")).unwrap();
+    let without = |text: &str, kind: Kind| {
+        let (before, rest) = text.split_once(&format!("{} begin {}\n", marks.as_str(), kind.name())).unwrap();
+        let (_, after) = rest.split_once(&format!("{} end {} 0\n", marks.as_str(), kind.name())).unwrap();
+        format!("{before}{after}")
+    };
+    let left_out = without(&without(&whole, Kind::Engine), Kind::Schedules);
     assert!(resource::parse(&marks, left_out.as_bytes()).is_err(), "a look that was cut short is none");
-    let facts = resource::parse_after(&marks, left_out.as_bytes(), &given.facts).unwrap();
+    let kinds = resource::changed_by(Some(Kind::Services));
+    let mut before = given.facts.clone();
+    before.unread.insert(Kind::Schedules, "it did not end in time".to_owned());
+    before.unread.insert(Kind::Services, "it did not end in time".to_owned());
+    before.services.containers.clear();
+    let facts = resource::parse_of(&marks, left_out.as_bytes(), kinds, &before).unwrap();
     assert_eq!(facts.engine, given.facts.engine);
     assert!(facts.engine.server.is_some());
+    assert_eq!(facts.unread.keys().copied().collect::<Vec<_>>(), [Kind::Schedules]);
+    assert_eq!(facts.services.containers.len(), given.facts.services.containers.len());
+    let short = without(&left_out, Kind::Services);
+    assert!(resource::parse_of(&marks, short.as_bytes(), kinds, &before).is_err(), "a look that was cut short is none");
 }
 
 /// Services can slow down the probe of their files, and nothing else.

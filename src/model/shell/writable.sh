@@ -133,11 +133,10 @@ located() {
   }'
 }
 
-# written_by RELEASE MODEL: prints the paths that services of a release can write to, by Compose's model of the release.
-# Compose doubles every dollar sign.
+# written_by MODEL...: prints the paths that services of releases can write to, by Compose's models of the releases, as
+# they are in JSON. A release that is removed meanwhile is left out. Compose doubles every dollar sign.
 written_by() {
-  directory=$(sed -nE 's/.*"directory":"(([^"\\]|\\.)*)","project":.*/\1/p' "$1/release.json" 2>/dev/null | head -n 1 | unquoted)
-  awk '
+  printf '%s\0' "$@" | xargs -0 grep -ahs '' -- | awk '
     function value() { sub(/^ *"[a-z]*": "/, ""); sub(/",?$/, ""); return $0 }
     { indent = match($0, /[^ ]/) }
     /^ *[{]$/ { level = indent; source = ""; reads = 0 }
@@ -145,8 +144,14 @@ written_by() {
     /^ *"read_only": true/ { reads = 1 }
     /^ *[}],?$/ && indent == level { if (source != "" && !reads) print source; source = "" }
     /^ *"device": "/ { print value() }
-    /^ *"o": "/ { print "o \"" value() "\"" }' "$2" |
-    named_in_options | sed 's/\$\$/$/g' | unquoted | located "$2" "${directory:-$1/tree}" | plain_paths
+    /^ *"o": "/ { print "o \"" value() "\"" }' |
+    named_in_options | sed 's/\$\$/$/g' | unquoted
+}
+
+# written_by_former RELEASE MODEL: prints the same of a release whose model has paths of former versions.
+written_by_former() {
+  directory=$(sed -nE 's/.*"directory":"(([^"\\]|\\.)*)","project":.*/\1/p' "$1/release.json" 2>/dev/null | head -n 1 | unquoted)
+  written_by "$2" | located "$2" "${directory:-$1/tree}"
 }
 
 # writable: prints the paths that services can write to: those of all containers of the host, whether they run or not
@@ -164,11 +169,15 @@ writable() {
     [ -z "$ids" ] || volume_places $ids || return 1
   fi
   environments
-  for other in "$environments"/*; do
-    for release in "$other"/releases/*; do
-      model=$(model_of "$release")
-      [ -z "$model" ] || written_by "$release" "$model"
+  {
+    set -- "$environments"/*/releases/*/resolved.json
+    [ ! -e "$1" ] || written_by "$@"
+    for model in "$environments"/*/releases/*/model.json; do
+      release=${model%/*}
+      [ ! -e "$model" ] || [ -e "$release/resolved.json" ] || written_by_former "$release" "$model"
     done
+  } | plain_paths
+  for other in "$environments"/*; do
     [ -e "$other/mounted" ] || continue
     grep '^/' "$other/mounted" | plain_paths
     # Former versions noted paths relative to the application's directory.

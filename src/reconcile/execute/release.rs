@@ -80,11 +80,11 @@ pub(super) async fn well(
         session.progress(format!("wait: {}", bad.join(", ")));
         let left = limit.saturating_sub(started.elapsed());
         if let Some(script) = services::answers(&session.prepared.subject(), session.facts(), left) {
-            session.observe_after(&script).await?;
+            session.observe_kinds(&script, resource::WAITING).await?;
         } else {
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(2));
-            session.observe().await?;
+            session.observe_kinds("", resource::WAITING).await?;
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::model::checked;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
+use crate::model::state::Kind;
 use crate::reconcile::connect;
 use crate::resource::contract::lease::Key;
 use crate::resource::{self, Command, Lane};
@@ -58,7 +59,8 @@ impl Session {
     /// As [`Session::run`]; the host was then not observed.
     pub async fn run_and_observe(&mut self, command: &Command) -> Result<(), Failure> {
         let output = self.carry_out(command, true).await?;
-        match resource::parse_after(&self.prepared.subject().marks(), &output.stdout, self.facts()) {
+        let kinds = resource::changed_by(self.step(self.lane));
+        match resource::parse_of(&self.prepared.subject().marks(), &output.stdout, kinds, self.facts()) {
             Ok(facts) => self.take_in(facts).await,
             // The connection broke, or the observation was cut short.
             Err(_) => self.observe().await,
@@ -107,7 +109,7 @@ impl Session {
         let (subject, key, id) =
             (self.prepared.subject(), lease.key.clone(), uuid::Uuid::now_v7().simple().to_string());
         let script = if observing {
-            let probe = resource::probe_after(&subject, self.kind.filter(|_| lane == Lane::Main));
+            let probe = resource::probe_of(&subject, resource::changed_by(self.step(lane)));
             lane.script_and_probe(&subject, command, &key, &id, &probe)
         } else {
             lane.script(&subject, command, &key, &id)
@@ -115,6 +117,11 @@ impl Session {
         let (host, input, limit) =
             (Arc::clone(self.host()?), command.input.clone(), command.limit + resource::PATIENCE);
         Ok(Attempt { host, lane, key, id, script, input, limit })
+    }
+
+    /// Returns the kind of the step that a lane works on, if no other step can run at the same time in that lane.
+    fn step(&self, lane: Lane) -> Option<Kind> {
+        self.kind.filter(|_| lane == Lane::Main)
     }
 
     /// Returns the result of an attempt. If its connection broke, reads the result over a new connection.

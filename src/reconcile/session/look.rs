@@ -7,17 +7,17 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::state::Kind;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::images::registry::{self, Answer};
-use crate::resource::{self, HostFacts, Lane, Observation, Outside};
+use crate::resource::{self, HostFacts, Kinds, Lane, Observation, Outside};
 use camino::Utf8PathBuf;
 use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 impl Session {
-    async fn look(&self, before: &str) -> Result<HostFacts, Failure> {
-        let script = before.to_owned() + &resource::probe(&self.prepared.subject());
+    async fn look(&self, before: &str, kinds: Kinds) -> Result<HostFacts, Failure> {
+        let script = before.to_owned() + &resource::probe_of(&self.prepared.subject(), kinds);
         let output = self.script(&script, resource::LOOK).await?;
-        match resource::parse(&self.prepared.subject().marks(), &output.stdout) {
+        match resource::parse_of(&self.prepared.subject().marks(), &output.stdout, kinds, self.facts()) {
             // A host that shuts down may fail parts of the probe before the connection breaks.
             Err(_) if self.gone().await => {
                 Err(Failure::new(Reason::ConnectionLost, "The connection broke while the host was observed"))
@@ -28,17 +28,17 @@ impl Session {
 
     /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
-        self.observe_after("").await
+        self.observe_kinds("", resource::changed_by(None)).await
     }
 
-    /// Runs a script that changes nothing on the host, then reads everything.
-    pub(crate) async fn observe_after(&mut self, script: &str) -> Result<(), Failure> {
-        let facts = match self.look(script).await {
+    /// Runs a script that changes nothing on the host, then reads these kinds. All other kinds keep their facts.
+    pub(crate) async fn observe_kinds(&mut self, script: &str, kinds: Kinds) -> Result<(), Failure> {
+        let facts = match self.look(script, kinds).await {
             // After a change started, a broken connection is opened again.
             Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
                 let again = self.reconnect().await;
                 again.map_err(|failure| if failure.reason == Reason::LeaseLost { failure } else { lost })?;
-                self.look(script).await?
+                self.look(script, kinds).await?
             }
             facts => facts?,
         };
