@@ -23,8 +23,10 @@ fn deployer(folder: &TempDir, arguments: &[&str]) -> (String, String, i32) {
 /// Returns the output of all runs as one text.
 fn transcript(folder: &TempDir, runs: &[&[&str]]) -> String {
     let mut page = String::new();
+    let path = folder.path().to_str().expect("UTF-8");
     for arguments in runs {
         let (out, err, code) = deployer(folder, arguments);
+        let (out, err) = (out.replace(path, "FOLDER"), err.replace(path, "FOLDER"));
         let _ = write!(page, "$ deployer {}\n{out}", arguments.join(" "));
         let err: Vec<_> = err.lines().map(|line| format!("2> {line}\n")).collect();
         let _ = write!(page, "{}exit {code}\n\n", err.concat());
@@ -72,6 +74,106 @@ fn commands_and_options_of_other_tools_are_translated() {
         let (_, err, code) = deployer(&folder(), arguments);
         assert!(code == 64 && err.contains(hint), "{arguments:?}: {err}");
     }
+}
+
+const SHOP: &str = "version: 1
+project: shop
+environments:
+  production:
+    registered: { address: 192.0.2.1 }
+    application: { compose: { directory: ./app } }
+";
+
+/// Makes a folder with a manifest and its application of one service.
+fn shop() -> TempDir {
+    let folder = folder();
+    fs::create_dir(folder.path().join("app")).expect("a directory");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    write("deployment.yaml", SHOP);
+    write("app/compose.yaml", "services:\n  web:\n    image: demo:1\n    ports: [\"8080:80\"]\n");
+    folder
+}
+
+#[test]
+fn a_manifest_elsewhere_is_named() {
+    let folder = shop();
+    let path = folder.path().canonicalize().expect("a path");
+    fs::create_dir_all(path.join("docs/more")).expect("directories");
+    let tried = |directory: &str, arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_deployer"))
+            .args(arguments)
+            .current_dir(path.join(directory))
+            .env_clear()
+            .output()
+            .expect("it starts");
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        String::from_utf8(output.stderr).expect("UTF-8").replace(path.to_str().expect("UTF-8"), "ROOT")
+    };
+    let above = tried("docs/more", &["check"]);
+    assert!(above.contains("deployment.yaml does not exist in ROOT/docs/more"), "{above}");
+    assert!(above.contains("There is one in ROOT: run deployer there, or pass -f ../../deployment.yaml"), "{above}");
+    fs::rename(path.join("deployment.yaml"), path.join("deployment.yml")).expect("renamed");
+    let beside = tried(".", &["plan"]);
+    assert!(beside.contains("deployment.yml is there: rename it, or pass -f deployment.yml"), "{beside}");
+    let above = tried("docs", &["check"]);
+    assert!(above.contains("pass -f ../deployment.yml"), "{above}");
+    let other = tried("docs", &["check", "-f", "/nowhere/deployment.yaml"]);
+    assert!(other.contains("deployment.yaml does not exist in /nowhere"), "{other}");
+}
+
+/// Environments of one host must not publish one port. Compose files are compared as far as they are literal.
+#[test]
+fn two_applications_on_one_host_do_not_publish_one_port() {
+    let folder = shop();
+    let staging = SHOP.split_once("environments:\n").expect("there").1.replace("production", "staging");
+    for (change, other, expected) in [
+        (("", ""), "", Some("their services web and web publish the same port, 8080/tcp")),
+        (("192.0.2.1", "192.0.2.2"), "", None),
+        (
+            ("./app", "./other"),
+            "services: { a: { image: a, ports: [{ target: 1, published: \"8000-8090\" }] } }",
+            Some("8080/tcp"),
+        ),
+        (("./app", "./other"), "services: { a: { image: a, ports: [\"8080:80/udp\", \"18080:80\", \"80\"] } }", None),
+        (("./app", "./other"), "services: { a: { image: a, ports: [\"127.0.0.1:8080:80\"] } }", Some("8080/tcp")),
+        (("./app", "./other"), "services: { a: { image: a, profiles: [x], ports: [\"8080:80\"] } }", None),
+    ] {
+        let text = format!("{SHOP}{}", staging.replace(change.0, change.1));
+        fs::write(folder.path().join("deployment.yaml"), text).expect("written");
+        fs::create_dir_all(folder.path().join("other")).expect("a directory");
+        fs::write(folder.path().join("other/compose.yaml"), other).expect("written");
+        let (_, err, code) = deployer(&folder, &["check", "--json"]);
+        let (out, ..) = deployer(&folder, &["check", "--json"]);
+        match expected {
+            Some(expected) => {
+                assert!(code == 64 && out.contains(expected) && out.contains("compose.yaml"), "{other}: {out}{err}");
+            }
+            None => assert_eq!(code, 0, "{other}: {out}{err}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_known_without_a_host_is_reported() {
+    let folder = shop();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_deployer"));
+    let checked =
+        check.arg("check").current_dir(&folder).env_clear().env("PATH", "/nowhere").output().expect("it starts");
+    let err = String::from_utf8(checked.stderr).expect("UTF-8");
+    assert!(checked.status.success() && err.contains("The program ssh is not installed"), "{err}");
+    let (_, err, code) = deployer(&folder, &["plan", "--offline"]);
+    assert!(code == 0 && err.contains("Never observed: production. Run deployer plan without --offline"), "{err}");
+    let (_, err, code) = deployer(&folder, &["create", "lab", "--lxd"]);
+    assert!(code == 64 && err.contains("Pass --identity-file") && !err.contains("deployment.yaml:"), "{err}");
+    assert_eq!(fs::read_to_string(folder.path().join("deployment.yaml")).expect("there"), SHOP);
+    let variables = "directory: ./app, variables: { TOKEN: { from_env: NO_TOKEN }, OTHER: $NAME }";
+    fs::write(folder.path().join("deployment.yaml"), SHOP.replace("directory: ./app", variables)).expect("written");
+    let (_, err, code) = deployer(&folder, &["check", "--secrets"]);
+    assert!(
+        code == 1 && err.contains("Cannot read the variable TOKEN: The environment variable NO_TOKEN is not set"),
+        "{err}"
+    );
+    assert!(err.contains("`$NAME` is passed as it is written") && err.contains("{ from_env: NAME }"), "{err}");
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn context(kept: &Arc<Kept>, directory: Utf8PathBuf) -> Context {
         extent: Extent::Anywhere,
         directory,
         home: None,
+        accept_new_host_keys: false,
         verbose: false,
         only_looks: true,
         by: "front@test".to_owned(),

@@ -5,7 +5,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
 use crate::reconcile::converge;
 use crate::reconcile::pass::refuse;
-use crate::reconcile::request::{Asked, Goal, Trust};
+use crate::reconcile::request::{Asked, Goal};
 use crate::reconcile::saved;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::time::Duration;
@@ -68,26 +68,9 @@ pub struct Options {
     /// How long to wait for another run that has locked the same environment
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = humantime::parse_duration)]
     pub wait: Duration,
-    /// Things to trust.
-    #[command(flatten)]
-    pub trust: Trusted,
-}
-
-/// Things that a run trusts: new host keys, directories of another owner.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Trusted {
-    /// Trust hosts whose keys are not known yet, and remember the keys
-    #[arg(long)]
-    accept_new_host_keys: bool,
     /// Take over a directory or a Compose project on the host that belongs to another environment or another owner
     #[arg(long)]
-    take_over: bool,
-}
-
-impl From<Trusted> for Trust {
-    fn from(trusted: Trusted) -> Self {
-        Self { new_host_keys: trusted.accept_new_host_keys, foreign_directories: trusted.take_over }
-    }
+    pub take_over: bool,
 }
 
 /// Returns a parser of all stages except `destroyed`: `--to` only goes up.
@@ -130,7 +113,7 @@ impl Options {
             parallel: usize::from(self.parallel),
             allow_destroy: self.allow_destroy,
             wait: self.wait,
-            trust: self.trust.into(),
+            take_over: self.take_over,
             ..Asked::new(command, environments, Goal::Reach(to))
         }
     }

@@ -66,6 +66,7 @@ impl Invocation {
             state: global.state.clone(),
             directory,
             home: home(),
+            accept_new_host_keys: global.accept_new_host_keys,
             verbose: global.verbose,
             only_looks,
             by: by(),

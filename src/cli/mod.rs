@@ -72,6 +72,7 @@ struct Cli {
 
 /// The options of every command.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 struct Global {
     /// The manifest; - is standard input
     #[arg(
@@ -97,6 +98,9 @@ struct Global {
     /// anywhere]
     #[arg(long, global = true, env = "DEPLOYER_WITHIN", hide_env_values = true, value_name = "DIR")]
     within: Option<Utf8PathBuf>,
+    /// Trust hosts whose keys are not known yet, and remember the keys
+    #[arg(long, global = true)]
+    accept_new_host_keys: bool,
     /// Print JSON lines on standard output and ask nothing
     #[arg(long, global = true)]
     json: bool,

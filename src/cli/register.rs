@@ -18,13 +18,10 @@ pub struct Args {
     /// DNS name, IPv4 or IPv6 address of the host
     #[arg(long, value_name = "ADDRESS")]
     pub host: String,
-    /// Trust a host whose key is not known yet, and write the key into the entry
-    #[arg(long)]
-    pub accept_new_host_keys: bool,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    let Args { new, host, accept_new_host_keys } = args;
-    Box::pin(register::run(context, Register { new: new.into(), host, accept_new_host_keys })).await
+    let Args { new, host } = args;
+    Box::pin(register::run(context, Register { new: new.into(), host })).await
 }

@@ -1,7 +1,6 @@
 //! `deployer rollback`: goes back to an earlier release, its files and images together. Does not change volumes or
 //! other data.
 
-use super::apply::Trusted;
 use super::{Context, Ending};
 use crate::reconcile::converge;
 use crate::reconcile::request::{Asked, Goal};
@@ -23,9 +22,9 @@ pub struct Args {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// Things to trust.
-    #[command(flatten)]
-    pub trust: Trusted,
+    /// Take over a directory or a Compose project on the host that belongs to another environment or another owner
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// Runs the command.
@@ -33,7 +32,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
     let asked = Asked {
         release: args.to,
         yes: args.yes,
-        trust: args.trust.into(),
+        take_over: args.take_over,
         ..Asked::new(context.command, vec![args.environment], Goal::RollBack)
     };
     converge::run(context, &asked).await

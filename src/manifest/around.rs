@@ -43,8 +43,20 @@ impl Around<'_> {
         shown(rest.split([' ', '\n', '\r', ',', ']', '}']).next().unwrap_or_default())
     }
 
+    /// Returns the text of the scalar that begins at the error, without its quotes.
+    fn text_value(self) -> String {
+        let rest = self.text.get(self.spot.start as usize..).unwrap_or_default();
+        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let text = match quote {
+            Some(quote) => rest[1..].split(quote).next(),
+            None => rest.split(['\n', '\r', ',', '}']).next().map(str::trim_end),
+        };
+        shown(text.unwrap_or_default())
+    }
+
     fn found(self) -> String {
         match self.kind() {
+            "this" if self.subject() == "`from_command`" => format!("`{}`", self.text_value()),
             "this" => format!("`{}`", self.word()),
             kind => kind.to_owned(),
         }
@@ -74,10 +86,26 @@ impl Around<'_> {
             ("a mapping", "nothing") => "Write {} for an empty one, or remove the key".into(),
             ("a list", "nothing") => "Write [] for an empty one, or remove the key".into(),
             (_, "nothing") => "Give it a value, or remove the key".into(),
+            ("a list", "this") if self.subject() == "`from_command`" => {
+                format!("Write the program and its arguments as a list: {}", as_list(&self.text_value()))
+            }
             ("a list", "this") => format!("Put it into brackets: [{}]", self.word()),
             ("a mapping", _) => "Write `key: value` pairs".into(),
             _ => "Write it in one line, in quotes if need be".into(),
         };
         (format!("{} must be {expected}, not {}", self.subject(), self.found()), hint)
     }
+}
+
+/// Returns a command line as a list in YAML. What only a shell understands is run by `sh`.
+fn as_list(command: &str) -> String {
+    let plain = |word: &str| word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+'));
+    if command.contains(['|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '"', '\'']) {
+        return format!("[sh, -c, '{}']", command.replace('\'', "''"));
+    }
+    let words = command.split_whitespace().map(|word| {
+        let is_text = plain(word) && word.contains(char::is_alphabetic) && !word.starts_with('-');
+        if is_text { word.to_owned() } else { format!("\"{word}\"") }
+    });
+    format!("[{}]", words.collect::<Vec<_>>().join(", "))
 }

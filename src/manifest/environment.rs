@@ -411,26 +411,37 @@ impl Ignore {
     }
 }
 
+/// The maximum length of a name (bytes).
+const LONGEST_NAME: usize = 40;
+
 impl Name {
     /// Parses and checks a name.
     ///
     /// # Errors
-    /// The broken rule, as a sentence.
+    /// The rule for names, with a similar valid name, as a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let rule = if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
-            "a name starts with a lower-case letter"
-        } else if text.len() > 40 {
-            "a name has at most 40 characters"
-        } else if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-            "a name contains only lower-case letters, digits and dashes"
-        } else if text.ends_with('-') {
-            "a name does not end with a dash"
-        } else if text.contains("--") {
-            "a name contains no double dash"
-        } else {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let valid = text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.len() <= LONGEST_NAME
+            && text.bytes().all(plain)
+            && !text.ends_with('-')
+            && !text.contains("--");
+        if valid {
             return Ok(Self(text.to_owned()));
-        };
-        Err(rule.to_owned())
+        }
+        let rule =
+            "A name begins with a lower-case letter and has at most 40 lower-case letters, digits and single dashes";
+        Err(Self::similar(text).map_or_else(|| rule.to_owned(), |name| format!("{rule}, such as `{name}`")))
+    }
+
+    /// Returns a valid name that is similar to an invalid one.
+    fn similar(text: &str) -> Option<String> {
+        let lower = text.to_lowercase();
+        let words = lower.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let name = words.collect::<Vec<_>>().join("-");
+        let name = name.trim_start_matches(|first: char| !first.is_ascii_lowercase());
+        let name = name.get(..LONGEST_NAME.min(name.len()))?.trim_end_matches('-');
+        (!name.is_empty()).then(|| name.to_owned())
     }
 
     /// Returns a valid name in place of an invalid one, so that the rest can still be checked.
@@ -473,9 +484,32 @@ impl Ssh {
 }
 
 impl Environment {
+    /// Returns one form for all spellings of the registered host: its address and SSH port.
+    #[must_use]
+    pub fn host(&self) -> (String, u16) {
+        (normal(&self.address), self.ssh.port.unwrap_or(22))
+    }
+
     /// Returns the environment's identity on the host, `PROJECT--ENV`. A rename does not change it.
     #[must_use]
     pub fn identity(&self) -> String {
         format!("{}--{}", self.project, self.renamed_from.as_ref().unwrap_or(&self.name))
+    }
+}
+
+/// Returns one form for all spellings of an address, for comparison.
+fn normal(address: &str) -> String {
+    let lower = address.trim_end_matches('.').to_ascii_lowercase();
+    lower.parse::<IpAddr>().map_or(lower, |ip| ip.to_canonical().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal;
+
+    #[test]
+    fn the_spellings_of_a_host_are_one() {
+        assert_eq!(normal("Host.Example.COM."), "host.example.com");
+        assert_eq!(normal("2001:DB8:0::7"), normal("2001:db8::7"));
     }
 }

@@ -29,7 +29,7 @@ pub use describe::{describe, describe_shared, describe_with, value};
 pub use faults::Warning;
 pub(crate) use read::store_files;
 pub use read::{load, load_text, load_unsettled, load_within, parse, parse_with};
-pub use rules::shown;
+pub use rules::{NEEDS_KEY, shown};
 pub use schema::{schema, schema_text};
 pub use suggest::nearest;
 pub use template::template;

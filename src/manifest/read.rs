@@ -247,8 +247,40 @@ fn directory_of(path: &str) -> Result<Utf8PathBuf, Failure> {
 
 fn unreadable(path: &str, error: std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::NotFound {
-        return Failure::new(Reason::ManifestMissing, format!("{path} does not exist"));
+        return missing(path);
     }
     let failure = Failure::new(Reason::ManifestMissing, format!("{path} cannot be read"));
     failure.because(error).hint("Check its permissions")
+}
+
+/// Returns the failure of a manifest that does not exist, with the file that may be meant: the other spelling of its
+/// name, or a manifest in a directory above.
+fn missing(path: &str) -> Failure {
+    let Ok(whole) = camino::absolute_utf8(path) else {
+        return Failure::new(Reason::ManifestMissing, format!("{path} does not exist"));
+    };
+    let directory = whole.parent().unwrap_or(Utf8Path::new("/"));
+    let name = whole.file_name().unwrap_or_default();
+    let failure = Failure::new(Reason::ManifestMissing, format!("{name} does not exist in {directory}"));
+    let other = match whole.extension() {
+        Some("yaml") => whole.with_extension("yml"),
+        Some("yml") => whole.with_extension("yaml"),
+        _ => return failure,
+    };
+    let other = other.file_name().unwrap_or_default();
+    if directory.join(other).is_file() {
+        let near = Utf8Path::new(path).with_file_name(other);
+        return failure.hint(format!("{other} is there: rename it, or pass -f {near}"));
+    }
+    let mut levels = directory.ancestors().enumerate().skip(1);
+    let above = levels.find_map(|(level, above)| {
+        let found = [name, other].into_iter().find(|name| above.join(name).is_file())?;
+        Some((above, format!("{}{found}", "../".repeat(level))))
+    });
+    match above {
+        Some((above, found)) if !Utf8Path::new(path).is_absolute() && !path.contains('/') => {
+            failure.hint(format!("There is one in {above}: run deployer there, or pass -f {found}"))
+        }
+        _ => failure,
+    }
 }

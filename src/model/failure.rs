@@ -233,6 +233,13 @@ impl Failure {
         self
     }
 
+    /// Puts the purpose of what failed before its message.
+    #[must_use]
+    pub fn within(mut self, purpose: impl fmt::Display) -> Self {
+        self.what = format!("{purpose}: {}", self.what);
+        self
+    }
+
     /// Returns what failed and its causes. An error that is not a failure describes its own causes.
     #[must_use]
     pub fn message(&self) -> String {

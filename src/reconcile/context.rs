@@ -43,6 +43,8 @@ pub struct Context {
     pub directory: Utf8PathBuf,
     /// The user's home directory, for `~`.
     pub home: Option<Utf8PathBuf>,
+    /// True if an unknown host key is recorded instead of refused.
+    pub accept_new_host_keys: bool,
     /// True if the output is verbose.
     pub verbose: bool,
     /// True if the command only looks at the repository. It then reads the state store and does not write to it.

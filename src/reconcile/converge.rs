@@ -46,7 +46,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |file| file.plan.named),
         destructive: true,
         outside: Outside::Asked,
-        trust: asked.trust,
+        take_over: asked.take_over,
     };
     let resolve = if destroy { Resolve::Connection } else { Resolve::Everything };
     let prepared = pass.prepare(environments, resolve).await;
@@ -83,7 +83,7 @@ pub async fn propose(
     for one in &mut prepared {
         one.retry = asked.retry;
         one.new_volumes.clone_from(&asked.new_volumes);
-        one.take_over = request.trust.foreign_directories;
+        one.take_over = request.take_over;
     }
     let (sessions, failed) = pass.observe(context, prepared, request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();

@@ -24,7 +24,7 @@ use crate::resource::compose::container;
 use crate::resource::services;
 use crate::resource::services::Fact;
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Plans from the records to the manifest. Copies each environment only for its turn, and drops it and its record once
@@ -78,6 +78,9 @@ pub async fn plan(context: &Context, args: &Dry) -> Result<Ending, Vec<Failure>>
     if args.offline {
         let view = recorded_view(context, &mut pass, &args.environments).await?;
         let outcome = view.outcome();
+        if let Some(message) = never_observed(&view, &pass) {
+            context.say(Event::Warning { environment: None, message });
+        }
         context.say(Event::Plan(view));
         return Ok(pass.close(Sessions::new(), outcome).await);
     }
@@ -107,6 +110,16 @@ pub async fn plan(context: &Context, args: &Dry) -> Result<Ending, Vec<Failure>>
     }
     let outcome = if proposal.plan.is_empty() { Outcome::Converged } else { Outcome::Planned };
     Ok(pass.close(sessions, outcome).await)
+}
+
+/// Returns a warning if environments of a plan have no record to compare with.
+fn never_observed(view: &PlanView, pass: &Pass) -> Option<String> {
+    let planned: BTreeSet<&str> = view.steps.iter().map(|step| step.environment.as_str()).collect();
+    let mut unseen = planned.into_iter().filter(|name| !pass.records.contains_key(*name));
+    let first = unseen.next()?;
+    let more = unseen.count();
+    let names = if more == 0 { first.to_owned() } else { format!("{first} and {more} more") };
+    Some(format!("Never observed: {names}. Run deployer plan without --offline to compare with the host"))
 }
 
 /// Returns the plan from the records to the manifest, and the end of that look. Contacts no host.

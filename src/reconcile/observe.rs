@@ -32,6 +32,8 @@ pub struct Survey<'a> {
     pub provisioner: &'a Provisioner,
     /// The receiver of events.
     pub sink: &'a Sink,
+    /// True if an unknown host key is recorded instead of refused.
+    pub accept_new_host_keys: bool,
     /// The callback that asks whether to trust an unknown host key.
     pub vouch: Vouch<'a>,
 }
@@ -88,7 +90,7 @@ impl Survey<'_> {
             if let Some(seen) = seen {
                 session.learn(|facts| facts.outside.machine = seen);
             }
-            session.accepts_new_keys = self.request.trust.new_host_keys;
+            session.accepts_new_keys = self.accept_new_host_keys;
             session.machine = machine.map(Arc::new);
             session
         })
@@ -124,7 +126,7 @@ impl Survey<'_> {
         }
         let patient = self.request.patient && !goes;
         let wait = if patient { prepared.environment.ssh.wait } else { Duration::ZERO };
-        let accept_new = self.request.trust.new_host_keys;
+        let accept_new = self.accept_new_host_keys;
         let mut opened = connect::open(&prepared, accept_new, wait, self.sink, self.vouch).await;
         // A killed run may have made the machine as the manifest defines it, without recording how it is reached.
         if matches!(&opened, Err(failure) if failure.reason.unreachable())

@@ -294,7 +294,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
                 values.insert(name, Variable { value: Some(value.text), secret: value.secret });
             }
             Ok(None) => _ = values.insert(name, Variable { value: None, secret: true }),
-            Err(failure) => failures.push(failure),
+            Err(failure) => failures.push(failure.within(format_args!("Cannot read the variable {name}"))),
         }
     }
     let mut logins = BTreeMap::new();

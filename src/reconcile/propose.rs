@@ -205,7 +205,7 @@ fn foreseen(session: &Session, steps: &[Step], request: &Request) -> Option<Fail
             let of_data = || resource::access::purge_preflight(&subject, facts).filter(|_| purge).map(kept);
             resource::access::removal_preflight(&subject, facts).or_else(of_data)
         }
-        _ => resource::access::preflight(&subject, facts).filter(|_| !request.trust.foreign_directories),
+        _ => resource::access::preflight(&subject, facts).filter(|_| !request.take_over),
     };
     access.or_else(|| {
         let shown = steps.iter().map(|step| &step.shown);

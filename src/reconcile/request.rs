@@ -19,15 +19,6 @@ pub enum Goal {
     },
 }
 
-/// The things that a pass trusts without further proof.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Trust {
-    /// True if an unknown host key is recorded instead of refused.
-    pub new_host_keys: bool,
-    /// True if a directory that is marked as another owner's is taken over.
-    pub foreign_directories: bool,
-}
-
 /// The contact with systems other than the hosts: registries for images, providers for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
@@ -39,6 +30,7 @@ pub enum Outside {
 
 /// The settings of a pass for the environments that it is given.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one permission of its own")]
 pub struct Request {
     /// The goal of the pass.
     pub goal: Goal,
@@ -54,8 +46,8 @@ pub struct Request {
     pub destructive: bool,
     /// The contact with registries and providers.
     pub outside: Outside,
-    /// The things that are trusted.
-    pub trust: Trust,
+    /// True if a directory that is marked as another owner's is taken over.
+    pub take_over: bool,
 }
 
 impl Request {
@@ -70,7 +62,7 @@ impl Request {
             resume: false,
             destructive: true,
             outside: Outside::LeftAlone,
-            trust: Trust::default(),
+            take_over: false,
         }
     }
 }
@@ -111,8 +103,8 @@ pub struct Asked {
     pub allow_destroy: Vec<String>,
     /// The time to wait for another run that works on the same environment.
     pub wait: Duration,
-    /// The things that are trusted.
-    pub trust: Trust,
+    /// True if a directory that is marked as another owner's is taken over.
+    pub take_over: bool,
     /// The saved plan to execute exactly.
     pub saved: Option<SavedFile>,
 }
@@ -135,7 +127,7 @@ impl Asked {
             parallel: 10,
             allow_destroy: Vec::new(),
             wait: WAIT,
-            trust: Trust::default(),
+            take_over: false,
             saved: None,
         }
     }

@@ -3,11 +3,13 @@
 
 use super::compose_files::within;
 use super::content::text;
+use super::published;
 use super::references::{self, Paths, Reference, Role};
 use super::sent::{Content, File};
 use super::specification::{self, MOST, Mistake};
 use super::yaml::{self, Id, Place, Tree};
 use super::{ENV, Files, invalid};
+use crate::manifest::tracker::Taken;
 use crate::model::failure::{Failure, Location};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +24,8 @@ pub struct Scanned {
     pub contexts: BTreeSet<Utf8PathBuf>,
     /// The files that the Compose files name.
     pub references: Vec<Reference>,
+    /// The ports that services without a profile publish literally.
+    pub published: Vec<(Taken, Location)>,
     /// A failure for every service that reads more than the release, and for every Compose file that is not YAML.
     pub failures: Vec<Failure>,
 }
@@ -151,6 +155,8 @@ impl Scan<'_> {
     /// Reads one Compose model, and returns the models that it includes.
     fn model(&mut self, model: &Model) -> Vec<Model> {
         let mut sites: BTreeMap<String, Site> = BTreeMap::new();
+        let mut ports: BTreeMap<String, Vec<(Taken, Location)>> = BTreeMap::new();
+        let mut optional = BTreeSet::new();
         let mut included = Vec::new();
         let base = &model.base;
         for path in &model.paths {
@@ -164,6 +170,16 @@ impl Scan<'_> {
             let tree = &document.tree;
             for &root in &tree.documents {
                 for (name, service) in services(tree, root, &mut sites) {
+                    if tree.get(service, "profiles").is_some() {
+                        optional.insert(name.clone());
+                    }
+                    if let Some((_, list)) = tree.get(service, "ports") {
+                        let all = ports.entry(name.clone()).or_default();
+                        if replaces(tree, list) {
+                            all.clear();
+                        }
+                        all.extend(self.published(&document, list, &name));
+                    }
                     if let Some(mut site) = self.site(&document, base, service) {
                         if let Some(under) = sites.remove(&name) {
                             site = site.over(under);
@@ -179,6 +195,8 @@ impl Scan<'_> {
                 return Vec::new();
             }
         }
+        ports.retain(|service, _| !optional.contains(service));
+        self.found.published.extend(ports.into_values().flatten());
         for (service, site) in sites {
             match self.place(&service, &site) {
                 Ok(place) => self.found.contexts.extend(place),
@@ -186,6 +204,19 @@ impl Scan<'_> {
             }
         }
         included
+    }
+
+    /// Returns the ports that a list of a service publishes.
+    fn published(&self, document: &Document, list: Id, service: &str) -> Vec<(Taken, Location)> {
+        let tree = &document.tree;
+        if tree.has_tag(list, RESET) {
+            return Vec::new();
+        }
+        let each = |item: Id| {
+            let at = self.at(document, item);
+            published::of(tree, item, service).into_iter().map(move |taken| (taken, at.clone()))
+        };
+        tree.items(list).into_iter().flat_map(each).collect()
     }
 
     /// Returns the model of one `include:` entry. Files whose names are not known are omitted.

@@ -1,6 +1,7 @@
 //! Builds the files of a Docker Compose application from the user's own directory: renders its templates and completes
 //! its `.env`. Contacts no host.
 
+use super::builds::Scanned;
 use super::content::text;
 use super::interpolation::Values;
 use super::references::Paths;
@@ -73,7 +74,8 @@ pub fn files(
     if files.values().all(|file| file.sha256.is_some()) {
         sources.clear();
     }
-    Ok(Release { files, compose_files, builds: scanned.contexts, sources, ..Release::default() })
+    let Scanned { contexts: builds, published, .. } = scanned;
+    Ok(Release { files, compose_files, builds, published, sources, ..Release::default() })
 }
 
 /// Replaces every `NAME.tera` by its rendered `NAME`, and returns the texts of the templates. A rendered file with a

@@ -18,6 +18,7 @@ mod interpolation;
 mod left_out;
 mod pattern;
 mod permissions;
+mod published;
 mod references;
 mod secrecy;
 mod seed;

@@ -41,7 +41,7 @@ fn a_path_that_is_not_a_file_is_reported() {
     let base = Utf8Path::from_path(folder.path()).unwrap();
     let missing = manifest::load(base.join("none.yaml").as_str(), None).unwrap_err();
     assert_eq!(missing[0].reason, Reason::ManifestMissing);
-    assert!(missing[0].message().ends_with("none.yaml does not exist"), "{missing:?}");
+    assert_eq!(missing[0].message(), format!("none.yaml does not exist in {base}"));
     let directory = manifest::load(base.as_str(), None).unwrap_err();
     assert_eq!(directory[0].reason, Reason::ManifestMissing);
     assert_eq!(directory[0].advice(), format!("Name the file: {base}/deployment.yaml"));

@@ -90,7 +90,9 @@ impl Call<'_> {
                 return changed("the key recorded at the first contact");
             }
             let failure = Failure::new(reason, format!("The host key of {} is not known: {print}", self.whom()));
-            return offered.into_iter().fold(failure, Failure::details);
+            let Some(key) = offered else { return failure };
+            let pin = format!("If this is the key of the host, pin it below `ssh`: host_key: \"{key}\"");
+            return failure.details(key).hint(format!("{pin}; or pass --accept-new-host-keys once"));
         }
         let place = said.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in "));
         match place {

@@ -36,6 +36,11 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
+/// Returns the failure of every connection if the program `ssh` cannot be started.
+pub async fn missing() -> Option<Failure> {
+    process::run(&["ssh", "-V"].map(str::to_owned), b"", Duration::from_secs(10)).await.err()
+}
+
 /// Number of scripts that run at the same time on one host. The default `MaxSessions` of sshd is 10; other clients may
 /// use the rest.
 const CHANNELS: usize = 6;

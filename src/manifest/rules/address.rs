@@ -26,12 +26,6 @@ pub fn public(written: &Written<String>, report: &mut Report) -> Option<IpAddr> 
     parsed
 }
 
-/// Returns one form for all spellings of an address, for comparison.
-pub fn normal(address: &str) -> String {
-    let lower = address.trim_end_matches('.').to_ascii_lowercase();
-    lower.parse::<IpAddr>().map_or(lower, |ip| ip.to_canonical().to_string())
-}
-
 fn plausible(address: &str) -> Result<(), &'static str> {
     if address.parse::<IpAddr>().is_ok() {
         return Ok(());
@@ -87,7 +81,7 @@ fn dns(name: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::manifest::rules::address::{normal, plausible};
+    use crate::manifest::rules::address::plausible;
 
     #[test]
     fn accepts_names_and_addresses() {
@@ -120,11 +114,5 @@ mod tests {
         ] {
             assert!(plausible(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn compares_by_meaning() {
-        assert_eq!(normal("Host.Example.COM."), "host.example.com");
-        assert_eq!(normal("2001:DB8:0::7"), normal("2001:db8::7"));
     }
 }

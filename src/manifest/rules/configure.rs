@@ -2,7 +2,7 @@
 //! and does not ask systemd.
 
 use super::scalars::line;
-use super::{Reading, capitalised, shown};
+use super::{Reading, shown};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{Name, Schedule, Script, SecurityUpdates};
 use crate::manifest::faults::Report;
@@ -100,7 +100,7 @@ fn name(given: &Given<String>, what: &str, spot: Spot, taken: &mut BTreeSet<Stri
     };
     let name = Name::parse(&written.value).unwrap_or_else(|rule| {
         let message = format!("`{}` is not a {what}'s name", shown(&written.value));
-        report.fault(written.spot, message, capitalised(&rule));
+        report.fault(written.spot, message, rule);
         Name::stand_in(&written.value)
     });
     if !taken.insert(written.value.clone()) {

@@ -2,9 +2,7 @@
 
 use super::provisioned::{self, Around};
 use super::scalars::{duration, switch, whole};
-use super::{
-    Placed, Reading, address, application, capitalised, checks, configure, drift, engine, firewall, shown, ssh,
-};
+use super::{Placed, Reading, address, application, checks, configure, drift, engine, firewall, shown, ssh};
 use crate::manifest::environment::{
     Backup, Environment, FirewallWish, Health, Name, Protocol, Rollback, SecurityUpdates, Source,
 };
@@ -74,6 +72,9 @@ pub fn read(
     }
 }
 
+/// The fault of a machine to make without a key.
+pub const NEEDS_KEY: &str = "A machine that deployer makes needs an SSH key";
+
 /// Reads the host: an existing one, or a machine to make, which gets deployer's defaults instead of an owner's.
 fn machine(
     spec: &EnvironmentSpec,
@@ -98,7 +99,7 @@ fn machine(
             environment.ssh.user.get_or_insert_with(|| "deploy".to_owned());
             if environment.ssh.identity.is_none() {
                 let hint = "Add `ssh: { identity_file: ~/.ssh/id_ed25519 }`, or `identity` in CI";
-                reading.report.fault(key, "A machine that deployer makes needs an SSH key", hint);
+                reading.report.fault(key, NEEDS_KEY, hint);
             }
             if identity.len() > 63 {
                 let message = format!("`{identity}` is too long for a machine's name: {} characters", identity.len());
@@ -163,7 +164,7 @@ fn renamed_from(given: &Given<String>, reading: &mut Reading<'_>) -> Option<Name
         Ok(name) => Some(name),
         Err(rule) => {
             let message = format!("`{}` is not a valid name of an environment", shown(&written.value));
-            reading.report.fault(written.spot, message, capitalised(&rule));
+            reading.report.fault(written.spot, message, rule);
             None
         }
     }

@@ -18,6 +18,8 @@ mod together;
 mod tracker;
 mod values;
 
+pub use environment::NEEDS_KEY;
+
 use super::claim::{Claim, Need};
 use super::environment::{Environment, Name};
 use super::faults::Report;
@@ -122,15 +124,25 @@ impl Reading<'_> {
 }
 
 fn version(version: &Given<Whole>, top: Spot, reading: &mut Reading<'_>) {
-    match &version.0 {
-        Some(written) => match scalars::whole(written, "version", reading.report) {
-            None | Some(1) => {}
-            Some(other) => {
-                let message = format!("Version {other} of the manifest is not supported");
-                reading.report.fault(written.spot, message, "This deployer reads version 1");
-            }
-        },
-        None => reading.report.fault(top, "The key `version` is missing", "Add `version: 1` at the top"),
+    let Some(written) = &version.0 else {
+        reading.report.fault(top, "The key `version` is missing", "Add `version: 1` at the top");
+        return;
+    };
+    let found = reading.report.written(written.spot).to_owned();
+    // The version of a Compose file is text such as "3" or "3.8".
+    let text = found.trim_matches(['"', '\'']);
+    if (text != found || text.contains('.')) && text.starts_with(['2', '3']) {
+        let message = format!("Version {} of the manifest is not supported", shown(&found));
+        let hint = "This is the version of the manifest, not of a Compose file: write `version: 1`";
+        reading.report.fault(written.spot, message, hint);
+        return;
+    }
+    match scalars::whole(written, "version", reading.report) {
+        None | Some(1) => {}
+        Some(other) => {
+            let message = format!("Version {other} of the manifest is not supported");
+            reading.report.fault(written.spot, message, "This deployer reads version 1");
+        }
     }
 }
 
@@ -139,7 +151,7 @@ fn project(project: &Given<String>, top: Spot, reading: &mut Reading<'_>) -> Nam
     match project.value().map(|text| (text, Name::parse(text))) {
         Some((_, Ok(name))) => return name,
         Some((text, Err(rule))) => {
-            reading.report.fault(spot, format!("`{}` is not a project name", shown(text)), capitalised(&rule));
+            reading.report.fault(spot, format!("`{}` is not a valid project name", shown(text)), rule);
         }
         None => reading.report.fault(top, "The key `project` is missing", "Add `project: NAME` at the top"),
     }
@@ -170,7 +182,7 @@ fn environment_name(name: &Written<String>, reading: &mut Reading<'_>) -> Name {
         Ok(name) => name,
         Err(rule) => {
             let message = format!("`{}` is not a valid name of an environment", shown(&name.value));
-            reading.report.fault(name.spot, message, capitalised(&rule));
+            reading.report.fault(name.spot, message, rule);
             Name::stand_in(&name.value)
         }
     }

@@ -73,6 +73,11 @@ fn identity(spec: &SshSpec, reading: &mut Reading<'_>) -> Option<Identity> {
         reading.report.fault(second.spot, "`identity` and `identity_file` are both given", hint);
     }
     if let Some(file) = &spec.identity_file.0 {
+        if let Some(private) = file.value.strip_suffix(".pub") {
+            let message = format!("`{}` is a public key", shown(&file.value));
+            reading.report.fault(file.spot, message, format!("Name the private key: {}", shown(private)));
+            return Some(Identity::File(super::paths::resolve(file, reading)));
+        }
         let path = reading.existing(file, Need::Value, "The private key");
         reading.withheld.insert(path.clone());
         return Some(Identity::File(path));

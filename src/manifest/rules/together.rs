@@ -1,7 +1,7 @@
 //! Rules about several environments: dependencies and shared hosts. Does not compare every pair: ten thousand
 //! environments are read in one pass.
 
-use super::{Placed, address, shown};
+use super::{Placed, shown};
 use crate::manifest::environment::{Name, Protocol, SecurityUpdates, Source};
 use crate::manifest::faults::Report;
 use crate::manifest::suggest;
@@ -98,7 +98,7 @@ fn shared_hosts(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     let mut hosts: BTreeMap<(String, u16), Vec<(&Name, &Placed)>> = BTreeMap::new();
     for (name, placed) in environments {
         if placed.environment.application.is_some() && !placed.environment.address.is_empty() {
-            hosts.entry(host_of(placed)).or_default().push((name, placed));
+            hosts.entry(placed.environment.host()).or_default().push((name, placed));
         }
     }
     for sharing in hosts.values().filter(|sharing| sharing.len() > 1) {
@@ -132,11 +132,6 @@ fn shared_ports(sharing: &[(&Name, &Placed)], report: &mut Report) {
     }
 }
 
-/// Returns the key of a host: address and SSH port.
-fn host_of(placed: &Placed) -> (String, u16) {
-    (address::normal(&placed.environment.address), placed.environment.ssh.port.unwrap_or(22))
-}
-
 /// Refuses different security updates for one host. A host has one update configuration.
 fn shared_updates(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     let mut first: BTreeMap<(String, u16), (&Name, &SecurityUpdates)> = BTreeMap::new();
@@ -145,7 +140,7 @@ fn shared_updates(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
         if placed.environment.address.is_empty() {
             continue;
         }
-        let (other, asked) = *first.entry(host_of(placed)).or_insert((name, wish));
+        let (other, asked) = *first.entry(placed.environment.host()).or_insert((name, wish));
         if asked != wish {
             report.concerning(Some(name.as_str()));
             let message = format!("`{name}` and `{other}` share a host but have different security updates");

@@ -64,9 +64,21 @@ fn literal(text: &str, spot: Spot, report: &mut Report) {
     let bare = report.written(spot) == text;
     if bare && LEGACY.contains(&text.to_ascii_lowercase().as_str()) {
         unquoted(&Scalar::Switch(true), spot, report);
+    } else if let Some(name) = reference(text) {
+        let advice = format!(
+            "`{text}` is passed as it is written; for a variable of this machine, write {{ from_env: {name} }}"
+        );
+        report.warn(spot, advice);
     } else if text.contains('\0') {
         report.fault(spot, "A variable cannot contain a NUL character", "Remove it");
     }
+}
+
+/// Returns the name in a text that is nothing but a reference to a variable, as shells and Compose write it.
+fn reference(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('$')?;
+    let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+    is_variable(name).then_some(name)
 }
 
 fn unquoted(scalar: &Scalar, spot: Spot, report: &mut Report) {

@@ -102,11 +102,25 @@ impl Edited {
         let start = || format!("version: 1\nproject: {project}\n\nenvironments:\n");
         let new = edit::add(&old.clone().unwrap_or_else(start), file, name, entry).map_err(one)?;
         let directory = context.manifest_directory();
-        let manifest = manifest::load_text(&new, file, &directory, context.home.as_deref())?;
+        let loaded = manifest::load_text(&new, file, &directory, context.home.as_deref());
+        let manifest = loaded
+            .map_err(|failures| failures.into_iter().map(|failure| of_entry(failure, name)).collect::<Vec<_>>())?;
         let environment = manifest.environments.get(name).cloned();
         let lost = || one(Failure::new(Reason::ManifestUneditable, format!("{name} was not found after it was added")));
         Ok(Self { old, new, environment: environment.ok_or_else(lost)? })
     }
+}
+
+/// Returns the failure of an entry that was not written: the file does not have its lines.
+fn of_entry(failure: Failure, name: &Name) -> Failure {
+    if failure.environment.as_deref() != Some(name.as_str()) {
+        return failure;
+    }
+    let failure = Failure { location: None, ..failure };
+    if failure.message() == manifest::NEEDS_KEY {
+        return failure.hint("Pass --identity-file, as in: --identity-file ~/.ssh/id_ed25519");
+    }
+    failure
 }
 
 /// Writes an entry into the manifest. Does not contact the host.

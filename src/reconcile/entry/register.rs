@@ -22,8 +22,6 @@ pub struct Register {
     pub new: NewHost,
     /// DNS name, IPv4 or IPv6 address of the host.
     pub host: String,
-    /// True if an unknown host key is trusted.
-    pub accept_new_host_keys: bool,
 }
 
 /// Registers the host, and applies the entry up to the stage `provisioned`. Failures are already printed.
@@ -58,7 +56,7 @@ async fn register(context: &Context, args: &Register) -> Result<(), Vec<Failure>
         }
         None => new.add(context, place(), &new.host_key)?.environment,
     };
-    let keys = contact(context, args, environment).await.map_err(|failure| one(failure.on(&new.name)))?;
+    let keys = contact(context, environment).await.map_err(|failure| one(failure.on(&new.name)))?;
     let edited = match known {
         Some(known) if !known.ssh.host_key.is_empty() => return Ok(()),
         Some(known) => {
@@ -74,11 +72,11 @@ async fn register(context: &Context, args: &Register) -> Result<(), Vec<Failure>
 }
 
 /// Connects to the host and returns its verified host keys.
-async fn contact(context: &Context, args: &Register, environment: Environment) -> Result<Vec<String>, Failure> {
+async fn contact(context: &Context, environment: Environment) -> Result<Vec<String>, Failure> {
     let prepared = Prepared::without_release(environment);
     context.front.hide(prepared.name(), &prepared.redactor);
     let (wait, ask) = (prepared.environment.ssh.wait, |failure: &Failure| vouch(context, failure));
-    let connection = connect::open(&prepared, args.accept_new_host_keys, wait, &context.sink, &ask).await?;
+    let connection = connect::open(&prepared, context.accept_new_host_keys, wait, &context.sink, &ask).await?;
     let keys = connection.host_keys().to_vec();
     let output = connection.run("id -u", crate::model::input::Input::Empty, crate::resource::SHORT).await;
     connection.close().await;

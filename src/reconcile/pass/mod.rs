@@ -245,7 +245,8 @@ impl Pass {
             let vouch = |failure: &Failure| vouch(context, failure);
             let (records, kept, sink, provisioner) =
                 (&self.records, self.kept.as_deref(), &self.sink, &self.provisioner);
-            let survey = Survey { records, request, kept, provisioner, sink, vouch: &vouch };
+            let accept_new_host_keys = context.accept_new_host_keys;
+            let survey = Survey { records, request, kept, provisioner, sink, accept_new_host_keys, vouch: &vouch };
             Box::pin(observe::observe(prepared, &survey)).await
         };
         for (_, failure) in &failed {

@@ -50,7 +50,14 @@ async fn logs(context: &Context, args: &Logs) -> Result<Ending, Vec<Failure>> {
             let Some(application) = &prepared.environment.application else {
                 return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
             };
-            let host = connect::open(&prepared, false, Duration::ZERO, &context.sink, &connect::trust_none).await?;
+            let host = connect::open(
+                &prepared,
+                context.accept_new_host_keys,
+                Duration::ZERO,
+                &context.sink,
+                &connect::trust_none,
+            )
+            .await?;
             let tail = args.tail.map_or("all".to_owned(), |lines| lines.to_string());
             let script = format!(
                 "cd /\ndocker compose --env-file /dev/null --ansi never -p {} logs --no-color --tail {tail}{} {} 2>&1 </dev/null\n",
