@@ -30,7 +30,7 @@ pub enum Outside {
 
 /// The settings of a pass for the environments that it is given.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one permission of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is its own permission")]
 pub struct Request {
     /// The goal of the pass.
     pub goal: Goal,
