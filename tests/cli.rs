@@ -99,7 +99,7 @@ fn a_manifest_elsewhere_is_named() {
     let folder = shop();
     let path = folder.path().canonicalize().expect("a path");
     fs::create_dir_all(path.join("docs/more")).expect("directories");
-    let tried = |directory: &str, arguments: &[&str]| {
+    let errors_in = |directory: &str, arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_deployer"))
             .args(arguments)
             .current_dir(path.join(directory))
@@ -109,15 +109,19 @@ fn a_manifest_elsewhere_is_named() {
         assert_eq!(output.status.code(), Some(64), "{output:?}");
         String::from_utf8(output.stderr).expect("UTF-8").replace(path.to_str().expect("UTF-8"), "ROOT")
     };
-    let above = tried("docs/more", &["check"]);
+    let above = errors_in("docs/more", &["check"]);
     assert!(above.contains("deployment.yaml does not exist in ROOT/docs/more"), "{above}");
-    assert!(above.contains("There is one in ROOT: run deployer there, or pass -f ../../deployment.yaml"), "{above}");
+    assert!(
+        above.contains("A manifest exists in ROOT: run deployer there, or pass -f ../../deployment.yaml"),
+        "{above}"
+    );
     fs::rename(path.join("deployment.yaml"), path.join("deployment.yml")).expect("renamed");
-    let beside = tried(".", &["plan"]);
-    assert!(beside.contains("deployment.yml is there: rename it, or pass -f deployment.yml"), "{beside}");
-    let above = tried("docs", &["check"]);
+    let here = errors_in(".", &["plan"]);
+    let hint = "deployment.yml exists: rename it to deployment.yaml, or pass -f deployment.yml";
+    assert!(here.contains(hint), "{here}");
+    let above = errors_in("docs", &["check"]);
     assert!(above.contains("pass -f ../deployment.yml"), "{above}");
-    let other = tried("docs", &["check", "-f", "/nowhere/deployment.yaml"]);
+    let other = errors_in("docs", &["check", "-f", "/nowhere/deployment.yaml"]);
     assert!(other.contains("deployment.yaml does not exist in /nowhere"), "{other}");
 }
 
@@ -142,8 +146,7 @@ fn two_applications_on_one_host_do_not_publish_one_port() {
         fs::write(folder.path().join("deployment.yaml"), text).expect("written");
         fs::create_dir_all(folder.path().join("other")).expect("a directory");
         fs::write(folder.path().join("other/compose.yaml"), other).expect("written");
-        let (_, err, code) = deployer(&folder, &["check", "--json"]);
-        let (out, ..) = deployer(&folder, &["check", "--json"]);
+        let (out, err, code) = deployer(&folder, &["check", "--json"]);
         match expected {
             Some(expected) => {
                 assert!(code == 64 && out.contains(expected) && out.contains("compose.yaml"), "{other}: {out}{err}");

@@ -98,7 +98,7 @@ struct Global {
     /// anywhere]
     #[arg(long, global = true, env = "DEPLOYER_WITHIN", hide_env_values = true, value_name = "DIR")]
     within: Option<Utf8PathBuf>,
-    /// Trust hosts whose keys are not known yet, and remember the keys
+    /// Trust hosts whose keys are not known yet; apply and register remember the keys
     #[arg(long, global = true)]
     accept_new_host_keys: bool,
     /// Print JSON lines on standard output and ask nothing

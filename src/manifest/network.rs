@@ -61,6 +61,13 @@ impl Protocol {
     }
 }
 
+/// Returns true if two listeners on these addresses of a host cannot use the same port. `None` is every address.
+#[must_use]
+pub fn overlap(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
+    let everywhere = |bind: Option<IpAddr>| bind.is_none_or(|address| address.is_unspecified());
+    everywhere(one) || everywhere(other) || one == other
+}
+
 #[cfg(test)]
 mod tests {
     use crate::manifest::network::Network;

@@ -270,7 +270,7 @@ fn missing(path: &str) -> Failure {
     let other = other.file_name().unwrap_or_default();
     if directory.join(other).is_file() {
         let near = Utf8Path::new(path).with_file_name(other);
-        return failure.hint(format!("{other} is there: rename it, or pass -f {near}"));
+        return failure.hint(format!("{other} exists: rename it to {name}, or pass -f {near}"));
     }
     let mut levels = directory.ancestors().enumerate().skip(1);
     let above = levels.find_map(|(level, above)| {
@@ -279,7 +279,7 @@ fn missing(path: &str) -> Failure {
     });
     match above {
         Some((above, found)) if !Utf8Path::new(path).is_absolute() && !path.contains('/') => {
-            failure.hint(format!("There is one in {above}: run deployer there, or pass -f {found}"))
+            failure.hint(format!("A manifest exists in {above}: run deployer there, or pass -f {found}"))
         }
         _ => failure,
     }

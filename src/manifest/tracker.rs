@@ -1,7 +1,7 @@
 //! The desired Torrust tracker stack: every default filled in, every rule checked. It is the input of the templates,
 //! which define how services run. Holds no value of a secret.
 
-use super::network::Protocol;
+use super::network::{self, Protocol};
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -235,10 +235,9 @@ impl Taken {
     /// Returns true if the two ports cannot be used at the same time.
     #[must_use]
     pub fn collides(&self, other: &Self) -> bool {
-        let everywhere = |bind: Option<IpAddr>| bind.is_none_or(|address| address.is_unspecified());
         self.port == other.port
             && self.port != 0
             && self.protocol == other.protocol
-            && (everywhere(self.bind) || everywhere(other.bind) || self.bind == other.bind)
+            && network::overlap(self.bind, other.bind)
     }
 }

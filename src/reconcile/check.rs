@@ -1,15 +1,14 @@
 //! `deployer check`: checks everything that needs no host. Contacts no host.
 
 use crate::io::ssh;
-use crate::manifest::environment::Source;
-use crate::manifest::tracker::Taken;
 use crate::model::ending::Ending;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::reconcile::context::Context;
 use crate::reconcile::pass::{Keep, Pass};
-use crate::reconcile::prepare::{self, Prepared, Resolve};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::reconcile::prepare::{self, Resolve};
+use crate::release::published::Published;
+use std::collections::BTreeMap;
 
 /// Checks the manifest and its files. Reads secrets only if `secrets` is true.
 pub async fn run(context: &Context, names: &[String], secrets: bool) -> Ending {
@@ -26,7 +25,7 @@ pub async fn run(context: &Context, names: &[String], secrets: bool) -> Ending {
 async fn look(context: &Context, names: &[String], secrets: bool) -> Result<Vec<Failure>, Vec<Failure>> {
     let pass = Pass::open(context, Keep::Never).await?;
     let mut failures = Vec::new();
-    let (mut well, mut ready) = (Vec::new(), Vec::new());
+    let (mut well, mut publishing) = (Vec::new(), Vec::new());
     if let Some(missing) = ssh::missing().await {
         let message =
             format!("{}, and every command that connects needs it: install openssh-client", missing.message());
@@ -41,7 +40,11 @@ async fn look(context: &Context, names: &[String], secrets: bool) -> Result<Vec<
         let resolve = if secrets { Resolve::Everything } else { Resolve::Literals };
         let hide = |name: &str, known: &_| context.front.hide(name, known);
         match prepare::prepare(environment, resolve, &hide).await {
-            Ok(prepared) => ready.push(prepared),
+            Ok(prepared) => {
+                let published = prepared.release.map(|release| release.published).unwrap_or_default();
+                let host = prepared.environment.host();
+                publishing.push(Publishing { name: name.to_string(), host, published });
+            }
             Err(several) => own.extend(several),
         }
         if own.is_empty() {
@@ -49,42 +52,49 @@ async fn look(context: &Context, names: &[String], secrets: bool) -> Result<Vec<
         }
         failures.extend(own.into_iter().map(|failure| failure.on(&name)));
     }
-    failures.extend(published_twice(&ready));
+    failures.extend(published_twice(&publishing));
     if failures.is_empty() {
         context.say(Event::Note(format!("{} is valid: {}", context.file, well.join(", "))));
     }
     Ok(failures)
 }
 
-/// Returns a failure for each port that applications of two environments publish on one host. The manifest's rules
-/// compare trackers with each other.
-fn published_twice(ready: &[Prepared]) -> Vec<Failure> {
-    let mut taken: BTreeMap<_, Vec<(&Prepared, &Taken)>> = BTreeMap::new();
+/// What an environment publishes on its host.
+struct Publishing {
+    name: String,
+    host: (String, u16),
+    published: Vec<Published>,
+}
+
+/// The most failures about the ports of one environment.
+const MOST: usize = 20;
+
+/// Returns a failure for each line of a Compose file that publishes a port of another environment of the host.
+fn published_twice(publishing: &[Publishing]) -> Vec<Failure> {
+    let mut sharing: BTreeMap<_, Vec<&Publishing>> = BTreeMap::new();
     let mut failures = Vec::new();
-    for prepared in ready.iter().filter(|prepared| !prepared.environment.address.is_empty()) {
-        let is_tracker = |one: &Prepared| {
-            one.environment.application.as_ref().is_some_and(|it| matches!(it.source, Source::Tracker(_)))
-        };
-        let mut known = BTreeSet::new();
-        for (port, at) in prepared.release.iter().flat_map(|release| &release.published) {
-            let others = taken.entry((prepared.environment.host(), port.port)).or_default();
-            let other = others.iter().find(|(other, before)| {
-                other.name() != prepared.name() && before.collides(port) && !(is_tracker(other) && is_tracker(prepared))
-            });
-            // One line can publish a range.
-            if let Some((other, before)) = other.filter(|(other, _)| known.insert((other.name(), at.line))) {
-                let (name, number, protocol) = (prepared.name(), port.port, port.protocol.name());
-                let message = format!(
-                    "`{name}` and `{}` share a host, and their services {} and {} publish the same port, {number}/{protocol}",
-                    other.name(),
-                    port.by,
-                    before.by
-                );
-                let failure = Failure::new(Reason::ApplicationInvalid, message).at(at.clone()).on(name);
-                failures.push(failure.hint("Give one of them another port, another address or another host"));
-            }
-            others.push((prepared, port));
-        }
+    // A machine that OpenTofu makes has no address yet, and is not shared.
+    for one in publishing.iter().filter(|one| !one.host.0.is_empty()) {
+        let others = sharing.entry(&one.host).or_default();
+        let lines = one.published.iter().filter_map(|line| {
+            let mut taken = others.iter().flat_map(|other| other.published.iter().map(move |before| (other, before)));
+            taken.find_map(|(other, before)| Some(clash(one, line, other, before, line.shared(before)?)))
+        });
+        failures.extend(lines.take(MOST));
+        others.push(one);
     }
     failures
+}
+
+fn clash(one: &Publishing, line: &Published, other: &Publishing, before: &Published, port: u16) -> Failure {
+    let message = format!(
+        "`{}` and `{}` share a host, and their services {} and {} publish the same port, {port}/{}",
+        one.name,
+        other.name,
+        line.service,
+        before.service,
+        line.protocol.name()
+    );
+    let failure = Failure::new(Reason::ApplicationInvalid, message).at(line.at.clone()).on(&one.name);
+    failure.hint("Give one of them another port, another address or another host")
 }

@@ -3,13 +3,12 @@
 
 use super::compose_files::within;
 use super::content::text;
-use super::published;
+use super::published::{self, Published};
 use super::references::{self, Paths, Reference, Role};
 use super::sent::{Content, File};
 use super::specification::{self, MOST, Mistake};
 use super::yaml::{self, Id, Place, Tree};
 use super::{ENV, Files, invalid};
-use crate::manifest::tracker::Taken;
 use crate::model::failure::{Failure, Location};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,10 +24,13 @@ pub struct Scanned {
     /// The files that the Compose files name.
     pub references: Vec<Reference>,
     /// The ports that services without a profile publish literally.
-    pub published: Vec<(Taken, Location)>,
+    pub published: Vec<Published>,
     /// A failure for every service that reads more than the release, and for every Compose file that is not YAML.
     pub failures: Vec<Failure>,
 }
+
+/// The most lines of ports that are kept for one application.
+const PORTS: usize = 1000;
 
 /// The longest chain of files that include each other, and of services that extend each other.
 const DEEPEST: usize = 100;
@@ -93,6 +95,9 @@ struct Site {
     wide: bool,
 }
 
+/// The ports of each service of a model, and true if the service has a profile.
+type Ports = BTreeMap<String, (bool, Vec<Published>)>;
+
 struct Scan<'a> {
     directory: &'a Utf8Path,
     files: &'a Files,
@@ -155,8 +160,7 @@ impl Scan<'_> {
     /// Reads one Compose model, and returns the models that it includes.
     fn model(&mut self, model: &Model) -> Vec<Model> {
         let mut sites: BTreeMap<String, Site> = BTreeMap::new();
-        let mut ports: BTreeMap<String, Vec<(Taken, Location)>> = BTreeMap::new();
-        let mut optional = BTreeSet::new();
+        let mut ports = Ports::default();
         let mut included = Vec::new();
         let base = &model.base;
         for path in &model.paths {
@@ -169,17 +173,8 @@ impl Scan<'_> {
             self.refer(Rc::clone(&document), base.clone());
             let tree = &document.tree;
             for &root in &tree.documents {
-                for (name, service) in services(tree, root, &mut sites) {
-                    if tree.get(service, "profiles").is_some() {
-                        optional.insert(name.clone());
-                    }
-                    if let Some((_, list)) = tree.get(service, "ports") {
-                        let all = ports.entry(name.clone()).or_default();
-                        if replaces(tree, list) {
-                            all.clear();
-                        }
-                        all.extend(self.published(&document, list, &name));
-                    }
+                for (name, service) in services(tree, root, &mut sites, &mut ports) {
+                    self.publish(&document, service, &name, &mut ports);
                     if let Some(mut site) = self.site(&document, base, service) {
                         if let Some(under) = sites.remove(&name) {
                             site = site.over(under);
@@ -195,8 +190,9 @@ impl Scan<'_> {
                 return Vec::new();
             }
         }
-        ports.retain(|service, _| !optional.contains(service));
-        self.found.published.extend(ports.into_values().flatten());
+        let always = ports.into_values().filter(|(optional, _)| !optional).flat_map(|(_, published)| published);
+        self.found.published.extend(always);
+        self.found.published.truncate(PORTS);
         for (service, site) in sites {
             match self.place(&service, &site) {
                 Ok(place) => self.found.contexts.extend(place),
@@ -206,17 +202,19 @@ impl Scan<'_> {
         included
     }
 
-    /// Returns the ports that a list of a service publishes.
-    fn published(&self, document: &Document, list: Id, service: &str) -> Vec<(Taken, Location)> {
+    /// Adds what one document says about the ports of a service.
+    fn publish(&self, document: &Document, service: Id, name: &str, ports: &mut Ports) {
         let tree = &document.tree;
-        if tree.has_tag(list, RESET) {
-            return Vec::new();
+        let (optional, published) = ports.entry(name.to_owned()).or_default();
+        *optional |= tree.get(service, "profiles").is_some();
+        let Some((_, list)) = tree.get(service, "ports") else { return };
+        if replaces(tree, list) {
+            published.clear();
         }
-        let each = |item: Id| {
-            let at = self.at(document, item);
-            published::of(tree, item, service).into_iter().map(move |taken| (taken, at.clone()))
-        };
-        tree.items(list).into_iter().flat_map(each).collect()
+        if !tree.has_tag(list, RESET) {
+            let items = tree.items(list).into_iter().take(PORTS);
+            published.extend(items.filter_map(|item| published::of(tree, item, name, self.at(document, item))));
+        }
     }
 
     /// Returns the model of one `include:` entry. Files whose names are not known are omitted.
@@ -415,17 +413,22 @@ fn replaces(tree: &Tree, id: Id) -> bool {
     tree.has_tag(id, RESET) || tree.has_tag(id, "!override")
 }
 
-/// Returns the services of one document, and removes from `sites` the services that the document replaces or resets.
-fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>) -> Vec<(String, Id)> {
+/// Returns the services of one document, and removes from `sites` and `ports` the services that the document replaces or
+/// resets.
+fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>, ports: &mut Ports) -> Vec<(String, Id)> {
     let Some((_, services)) = tree.get(root, "services") else { return Vec::new() };
     if replaces(tree, services) {
         sites.clear();
+        ports.clear();
     }
     let mut kept = Vec::new();
     for (name, (_, service)) in tree.entries(services) {
         let build = tree.get(service, "build").map(|(_, value)| value);
         if replaces(tree, service) || build.is_some_and(|build| replaces(tree, build)) {
             sites.remove(name);
+        }
+        if replaces(tree, service) {
+            ports.remove(name);
         }
         if !tree.has_tag(services, RESET) && !tree.has_tag(service, RESET) {
             kept.push((name.to_owned(), service));

@@ -18,7 +18,7 @@ mod interpolation;
 mod left_out;
 mod pattern;
 mod permissions;
-mod published;
+pub mod published;
 mod references;
 mod secrecy;
 mod seed;

@@ -2,33 +2,49 @@
 //! others, on the host.
 
 use super::yaml::{Id, Kind, Tree};
-use crate::manifest::network::Protocol;
-use crate::manifest::tracker::Taken;
+use crate::manifest::network::{self, Protocol};
+use crate::model::failure::Location;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
-/// The largest range of ports that is compared.
-const LARGEST: u16 = 1024;
+/// Ports that one line of a Compose file publishes.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The service.
+    pub service: String,
+    /// The ports of the host.
+    pub ports: RangeInclusive<u16>,
+    /// Their protocol.
+    pub protocol: Protocol,
+    /// The address of the host; `None` for all.
+    pub bind: Option<IpAddr>,
+    /// The line.
+    pub at: Location,
+}
 
-/// Returns the ports that an item of `ports:` of a service publishes. Returns none if Docker chooses the port, if the
-/// item contains a variable, or if it is wrong.
-pub(super) fn of(tree: &Tree, item: Id, service: &str) -> Vec<Taken> {
+impl Published {
+    /// Returns the first port that both publish.
+    #[must_use]
+    pub fn shared(&self, other: &Self) -> Option<u16> {
+        let first = *self.ports.start().max(other.ports.start());
+        let last = *self.ports.end().min(other.ports.end());
+        let same = self.protocol == other.protocol && network::overlap(self.bind, other.bind);
+        (same && first <= last).then_some(first)
+    }
+}
+
+/// Returns what an item of `ports:` of a service publishes. Returns none if Docker chooses the port, if the item
+/// contains a variable, or if it is wrong.
+pub(super) fn of(tree: &Tree, item: Id, service: &str, at: Location) -> Option<Published> {
     let part = |key: &str| tree.get(item, key).and_then(|(_, value)| tree.text(value));
-    let found = match tree.node(item).kind {
-        Kind::Mapping(_) => {
-            part("published").and_then(|published| Some((part("host_ip"), published, protocol(part("protocol"))?)))
-        }
-        _ => tree.text(item).and_then(short),
+    let (address, range, protocol) = match tree.node(item).kind {
+        Kind::Mapping(_) => (part("host_ip"), part("published")?, protocol(part("protocol"))?),
+        _ => tree.text(item).and_then(short)?,
     };
-    let Some((address, range, protocol)) = found else { return Vec::new() };
-    let bind = match address.map(|address| address.trim_matches(['[', ']']).parse::<IpAddr>()) {
-        Some(Ok(address)) => Some(address),
-        Some(Err(_)) => return Vec::new(),
-        None => None,
-    };
+    let bind = address.map(|address| address.trim_matches(['[', ']']).parse::<IpAddr>()).transpose().ok()?;
     let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else { return Vec::new() };
-    let last = last.min(first.saturating_add(LARGEST));
-    (first..=last).map(|port| Taken { port, protocol, bind, by: service.to_owned() }).collect()
+    let ports = first.parse::<u16>().ok().filter(|first| *first != 0)?..=last.parse::<u16>().ok()?;
+    Some(Published { service: service.to_owned(), ports, protocol, bind, at })
 }
 
 /// Reads `[ADDRESS:]PORT:PORT_OF_CONTAINER[/PROTOCOL]`. Returns the address, the port or range, and the protocol.
@@ -57,12 +73,13 @@ mod tests {
         let all = |text: &str| {
             let tree = yaml::parse(text, &std::rc::Rc::default()).unwrap();
             let items = tree.items(tree.documents[0]);
-            let ports = items.into_iter().flat_map(|item| of(&tree, item, "web"));
-            let told = |one: Taken| {
+            let at = || Location { file: String::new(), line: 1, column: 1, span: None, source: None };
+            let told = |one: Published| {
                 let bind = one.bind.map_or("*".to_owned(), |bind| bind.to_string());
-                format!("{bind} {}/{}", one.port, one.protocol.name())
+                let ports = one.ports.map(move |port| format!("{bind} {port}/{}", one.protocol.name()));
+                ports.collect::<Vec<_>>()
             };
-            ports.map(told).collect::<Vec<_>>()
+            items.into_iter().filter_map(|item| of(&tree, item, "web", at())).flat_map(told).collect::<Vec<_>>()
         };
         for (text, expected) in [
             ("[\"8080:80\"]", vec!["* 8080/tcp"]),
@@ -75,6 +92,6 @@ mod tests {
         ] {
             assert_eq!(all(text), expected, "{text}");
         }
-        assert!(all("[\"1-65535:1-65535\"]").len() <= usize::from(LARGEST) + 1);
+        assert_eq!(all("[\"1-65535:1-65535\"]").len(), 65535);
     }
 }

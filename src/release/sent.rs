@@ -1,8 +1,7 @@
 //! A release as it is sent: its files with their digests, and its image archives. Contains only data from the manifest
 //! and the application's directory, and no data about the host.
 
-use crate::manifest::tracker::Taken;
-use crate::model::failure::Location;
+use super::published::Published;
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
@@ -22,8 +21,8 @@ pub struct Release {
     pub directories: Directories,
     /// Directories that images are built from on the host; an empty one is the whole release.
     pub builds: BTreeSet<Utf8PathBuf>,
-    /// The ports that the Compose files publish literally, each with its location in a file.
-    pub published: Vec<(Taken, Location)>,
+    /// The ports that the Compose files publish literally.
+    pub published: Vec<Published>,
     /// The templates, and the application's own `.env` if it is not a template, if a file needs a value that is not
     /// known.
     pub sources: BTreeMap<Utf8PathBuf, String>,

@@ -76,12 +76,15 @@ mod tests {
         assert!(text.starts_with("first\n") && text.ends_with("\nlast"), "both ends are kept");
         assert!(text.len() < 2 << 20, "{} bytes are held", text.len());
         // A child of a test that runs at the same time has a copy of the pipe until it executes its program.
-        let refused = loop {
-            if let Err(refused) = ssh.write_all(b"x") {
-                break refused;
+        let write = async {
+            loop {
+                if let Err(refused) = ssh.write_all(b"x") {
+                    break refused;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         };
+        let refused = tokio::time::timeout(std::time::Duration::from_mins(1), write).await.expect("nobody reads");
         assert_eq!(refused.kind(), io::ErrorKind::BrokenPipe);
 
         let again = LoginLog::create(&path).expect("a pipe in place of the former");
