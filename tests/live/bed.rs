@@ -149,6 +149,12 @@ impl Run {
         self.events().into_iter().filter(|event| event["type"] == kind).collect()
     }
 
+    /// Returns the messages of the warnings about one environment.
+    pub fn warnings(&self, environment: &str) -> Vec<String> {
+        let about = self.of("warning").into_iter().filter(|warning| warning["environment"] == environment);
+        about.map(|warning| warning["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
     /// Returns the reasons of the errors.
     pub fn reasons(&self) -> Vec<String> {
         self.of("error").iter().map(|error| error["reason"].as_str().unwrap_or_default().to_owned()).collect()

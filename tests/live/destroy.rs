@@ -69,7 +69,7 @@ fn a_destroyed_environment_stays_away_until_it_is_resumed_or_named() {
         }
         let run = work.apply().expect(0);
         assert_eq!(run.outcome(), "converged");
-        assert!(run.of("warning")[0]["message"].as_str().expect("text").contains("deployer resume production"));
+        assert!(run.warnings("production")[0].contains("deployer resume production"), "{}", run.stdout);
         assert_eq!(everything(&host), before);
     }
     assert_eq!(work.run(&["resume", "production", "--json"]).expect(0).outcome(), "changed");

@@ -61,7 +61,7 @@ fn a_removed_entry_is_left_alone_until_it_is_named_and_a_new_name_moves_nothing(
     several(&host, &work, &other);
     let run = work.apply().expect(0);
     assert_eq!(run.outcome(), "converged");
-    assert_eq!(run.of("warning")[0]["environment"], "old", "{}", run.stdout);
+    assert_eq!((run.warnings("old").len(), run.of("warning").len()), (1, 1), "{}", run.stdout);
     assert_eq!(containers(&host), before);
 
     // Under a new name, nothing restarts, and the old manifest has no effect any more.

@@ -140,5 +140,6 @@ fn a_volume_outlasts_its_server_an_address_is_given_back_and_protection_is_lifte
     }
     let left = cloud.api.all("primary_ips");
     assert_eq!((left.len(), &left[0]["id"], &left[0]["assignee_id"]), (1, &front["id"], &Value::Null));
-    assert!(cloud.run(&["plan", "--offline", "--json"]).expect(0).of("warning").is_empty(), "it is forgotten");
+    let plan = cloud.run(&["plan", "--offline", "--json"]).expect(0);
+    assert!(plan.warnings("cloud").is_empty(), "it is forgotten: {}", plan.stdout);
 }

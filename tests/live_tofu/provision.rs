@@ -241,14 +241,14 @@ fn a_forgotten_machine_stays_and_is_reported_as_unmanaged() {
     let registered = format!("    registered: {{ address: {} }}\n", lab.address(lab.number));
     lab.work.write("deployment.yaml", manifest[..start].to_owned() + &registered + &manifest[end..]);
     let plan = lab.run(&["plan", "--offline", "--json"]).expect(0);
-    let warned =
-        plan.of("warning").iter().any(|it| it["message"].as_str().unwrap_or("").contains("--keep-infrastructure"));
+    let warned = plan.warnings("lab").iter().any(|message| message.contains("--keep-infrastructure"));
     assert!(warned, "{}", plan.stdout);
     let forget = ["state", "forget", "lab", "--allow-destroy", "lab", "--json"];
     assert_eq!(lab.run(&forget).expect(6).reasons(), ["infrastructure-exists"]);
     lab.run(&[&forget[..], &["--keep-infrastructure"]].concat()).expect(0);
     assert_eq!(lab.machines(), made);
-    assert!(lab.run(&["plan", "--offline", "--json"]).expect(0).of("warning").is_empty());
+    let plan = lab.run(&["plan", "--offline", "--json"]).expect(0);
+    assert!(plan.warnings("lab").is_empty(), "it is forgotten: {}", plan.stdout);
 }
 
 #[test]
@@ -258,16 +258,15 @@ fn a_removed_entry_is_destroyed_with_its_machine_once_it_is_named() {
     let other = "  other:\n    registered: { address: 192.0.2.1 }\n";
     lab.work.write("deployment.yaml", format!("version: 1\nproject: {}\nenvironments:\n{other}", lab.project));
     let plan = lab.run(&["plan", "--offline", "--json"]).expect(0);
-    let warnings = plan.of("warning");
+    let warnings = plan.warnings("lab");
     assert_eq!(warnings.len(), 1, "{}", plan.stdout);
-    let said = warnings[0]["message"].as_str().unwrap_or("");
-    assert!(said.contains("deployer destroy lab destroys its machine"), "{said}");
+    assert!(warnings[0].contains("deployer destroy lab destroys its machine"), "{warnings:?}");
     assert_eq!(lab.run(&["destroy", "lab", "--json"]).expect(6).reasons(), ["consent-missing"]);
     assert_eq!(lab.machines().len(), 1);
     let destroy = lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
     assert_eq!(destroy.outcome(), "changed");
     assert!(lab.machines().is_empty());
     let plan = lab.run(&["plan", "--offline", "--json"]).expect(0);
-    assert!(plan.of("warning").is_empty(), "it is forgotten: {}", plan.stdout);
+    assert!(plan.warnings("lab").is_empty(), "it is forgotten: {}", plan.stdout);
     assert_eq!(lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).code, 64, "nobody knows it any more");
 }
