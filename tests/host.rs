@@ -13,6 +13,7 @@ use deployer::model::reach::Reach;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -256,8 +257,11 @@ async fn forwards_ports_until_they_are_closed() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let forward = host.forward(listener.local_addr().unwrap()).await.unwrap();
-        let local = forward.local;
-        let mut near = tokio::net::TcpStream::connect(local).await.unwrap();
+        let local = forward.local.clone();
+        // A port of this machine would be open to its other accounts.
+        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&local) & 0o077, mode(local.parent().unwrap())), (0, 0o700));
+        let mut near = tokio::net::UnixStream::connect(&local).await.unwrap();
         let (mut far, _) = tokio::time::timeout(SOON, listener.accept()).await.unwrap().unwrap();
         far.write_all(b"well").await.unwrap();
         far.shutdown().await.unwrap();
@@ -265,13 +269,13 @@ async fn forwards_ports_until_they_are_closed() {
         near.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "well", "{address}");
         forward.close().await;
-        until("the port is closed", || TcpStream::connect(local).is_err()).await;
+        until("the port is closed", || UnixStream::connect(&local).is_err()).await;
     }
     assert_eq!(run(&host, "echo on").await.stdout, b"on\n", "the connection goes on");
     let forward = host.forward("127.0.0.1:9".parse().unwrap()).await.unwrap();
     let local = forward.local;
     host.close().await;
-    until("the port goes with the connection", || TcpStream::connect(local).is_err()).await;
+    until("the port goes with the connection", || UnixStream::connect(&local).is_err()).await;
 }
 
 #[tokio::test]

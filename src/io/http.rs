@@ -6,6 +6,7 @@ use reqwest::{Certificate, Client, Response, redirect};
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// The authorities that may have issued a server's certificate.
@@ -20,17 +21,30 @@ pub enum Roots {
     None,
 }
 
-/// Returns a client whose requests each take at most `limit`. `pin` is a host name and the address to use for it.
+/// How the connections of a client reach the server of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// To the address that the URL names.
+    Direct,
+    /// To this address if the URL names this host.
+    Pinned(&'a str, SocketAddr),
+    /// Through this Unix socket.
+    Socket(&'a Path),
+}
+
+/// Returns a client whose requests each take at most `limit`.
 ///
 /// # Errors
 /// If no roots are available, or the given roots are not PEM.
-pub fn client(limit: Duration, pin: Option<(&str, SocketAddr)>, roots: &Roots) -> reqwest::Result<Client> {
+pub fn client(limit: Duration, route: Route<'_>, roots: &Roots) -> reqwest::Result<Client> {
     // A second installation fails harmlessly: the first provider stays installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder =
         Client::builder().timeout(limit).no_proxy().pool_max_idle_per_host(0).redirect(redirect::Policy::none());
-    if let Some((host, address)) = pin {
-        builder = builder.resolve(host, address);
+    match route {
+        Route::Direct => {}
+        Route::Pinned(host, address) => builder = builder.resolve(host, address),
+        Route::Socket(path) => builder = builder.unix_socket(path),
     }
     match roots {
         Roots::System => {}

@@ -1,9 +1,10 @@
 //! A server that is checked over HTTP: its name and its address. Requests only the paths that callers name.
 
 use super::Trouble;
-use crate::io::http::{self, Roots, Unread};
+use crate::io::http::{self, Roots, Route, Unread};
 use reqwest::{Client, RequestBuilder, Response};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -20,6 +21,8 @@ pub struct Site {
     pub name: String,
     /// Address and port of the connection. The port is also in `Host`, unless it is the default of the scheme.
     pub connect: SocketAddr,
+    /// The Unix socket that is forwarded to that address, if only the host reaches it.
+    pub socket: Option<PathBuf>,
     /// Authorities that may have issued the certificate. Used only over TLS.
     pub roots: Roots,
 }
@@ -28,26 +31,39 @@ impl Site {
     /// Returns a site without TLS and without a domain.
     #[must_use]
     pub fn plain(connect: SocketAddr) -> Self {
-        Self { tls: false, name: connect.ip().to_string(), connect, roots: Roots::None }
+        Self { tls: false, name: connect.ip().to_string(), connect, socket: None, roots: Roots::None }
+    }
+
+    /// Returns a site without TLS and without a domain that is reached through a Unix socket.
+    #[must_use]
+    pub fn through(socket: PathBuf, connect: SocketAddr) -> Self {
+        Self { socket: Some(socket), ..Self::plain(connect) }
     }
 
     /// Returns a site with TLS.
     #[must_use]
     pub fn secure(name: impl Into<String>, connect: SocketAddr, roots: Roots) -> Self {
-        Self { tls: true, name: name.into(), connect, roots }
+        Self { tls: true, name: name.into(), connect, socket: None, roots }
     }
 
     /// Returns a client for an attempt that ends at `until`.
-    pub(super) fn client(&self, until: Instant) -> Result<Client, Trouble> {
+    ///
+    /// # Errors
+    /// If the roots are not usable.
+    pub(crate) fn client(&self, until: Instant) -> Result<Client, Trouble> {
         // Slightly less than the remaining time, so that the last error can still be reported.
         let limit = until.saturating_duration_since(Instant::now()).mul_f64(0.95).min(LONGEST);
-        let pin = self.name.parse::<IpAddr>().is_err().then_some((self.name.as_str(), self.connect));
+        let route = match &self.socket {
+            Some(socket) => Route::Socket(socket),
+            None if self.name.parse::<IpAddr>().is_ok() => Route::Direct,
+            None => Route::Pinned(&self.name, self.connect),
+        };
         let roots = if self.tls { &self.roots } else { &Roots::None };
-        http::client(limit, pin, roots).map_err(|error| Trouble::lasting(http::why(&error)))
+        http::client(limit, route, roots).map_err(|error| Trouble::lasting(http::why(&error)))
     }
 
     /// Returns the URL of a path, which begins with a slash.
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         let port = self.connect.port();
         if self.name.parse::<IpAddr>().is_ok() {

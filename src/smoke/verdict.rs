@@ -15,7 +15,7 @@ pub(crate) struct Note {
 /// A failed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    pub(super) detail: String,
+    pub(crate) detail: String,
     /// True if a retry may help.
     pub(super) again: bool,
 }

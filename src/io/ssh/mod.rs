@@ -29,6 +29,8 @@ use openssh::{Child, ForwardType, Session, Socket, Stdio};
 use script::Marks;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -72,12 +74,14 @@ pub struct Host {
     /// master lives as long as this process, even if this process is killed.
     held: UnixStream,
     /// The path of the master's socket.
-    control: String,
+    control: PathBuf,
     address: String,
     command: String,
     sudo_password: Option<SecretString>,
     keys: Vec<String>,
     channels: Semaphore,
+    /// Number of ports forwarded so far.
+    forwards: AtomicUsize,
     /// Digest of the `Way` that this connection was made with.
     print: blake3::Hash,
     made: Instant,
@@ -104,12 +108,13 @@ impl Host {
             session,
             _claim: claim,
             held,
-            control: control.to_string_lossy().into_owned(),
+            control,
             address: way.reach.address.clone(),
             command: script::command_line(way.sudo_password.is_some()),
             sudo_password: way.sudo_password.clone(),
             keys: master.keys,
             channels: Semaphore::new(CHANNELS),
+            forwards: AtomicUsize::new(0),
             print: way.print(),
             made: Instant::now(),
         })
@@ -191,7 +196,8 @@ impl Host {
         let Self { session, mut held, control, .. } = self;
         let ended = async {
             // A master that only stops listening would wait for the channels of scripts that were given up.
-            let exit = ["ssh", "-F", "/dev/null", "-S", control.as_str(), "-O", "exit", "host"].map(str::to_owned);
+            let control = control.to_string_lossy();
+            let exit = ["ssh", "-F", "/dev/null", "-S", &control, "-O", "exit", "host"].map(str::to_owned);
             let _ = process::run(&exit, b"", Duration::from_secs(5)).await;
             let _ = held.shutdown().await;
             let _ = held.read_to_end(&mut Vec::new()).await;
@@ -201,7 +207,8 @@ impl Host {
     }
 
     /// Opens or closes a forwarded port. The error holds ssh's own words.
-    async fn port(&self, local: SocketAddr, remote: SocketAddr, open: bool) -> Result<(), String> {
+    async fn port(&self, local: &Path, remote: SocketAddr, open: bool) -> Result<(), String> {
+        let local = Socket::UnixSocket { path: local.into() };
         // The crate's own conversion puts brackets around IPv6 addresses, which sshd does not resolve.
         let remote = Socket::TcpSocket { host: remote.ip().to_string().into(), port: remote.port() };
         let done = if open {

@@ -1,7 +1,7 @@
 //! Checks of the running application that are made from the runner. This module does not decide what a failed check
 //! means.
 
-use crate::io::http::{self, Roots};
+use crate::io::http::{self, Roots, Route};
 use crate::manifest::environment::{Check, CheckProbe, Vantage};
 use crate::resource::compose::check::PASSES;
 use std::time::Duration;
@@ -33,9 +33,9 @@ async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
             let scheme = if *tls { "https" } else { "http" };
             let authority = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
             let ip = address.parse::<std::net::IpAddr>().ok();
-            let pin = host.as_deref().zip(ip).map(|(host, ip)| (host, (ip, *port).into()));
+            let pinned = host.as_deref().zip(ip).map(|(host, ip)| Route::Pinned(host, (ip, *port).into()));
             let roots = if *tls { Roots::System } else { Roots::None };
-            let request = http::client(LIMIT, pin, &roots)
+            let request = http::client(LIMIT, pinned.unwrap_or(Route::Direct), &roots)
                 .map_err(|error| error.to_string())?
                 .get(format!("{scheme}://{}:{port}{path}", host.as_deref().unwrap_or(&authority)));
             let answer = request.send().await.map_err(|_| "no answer".to_owned())?;

@@ -2,13 +2,14 @@
 //! show the token or the key.
 
 use super::Stack;
-use crate::io::http::{self, Roots};
+use crate::io::http;
+use crate::smoke::Site;
 use crate::smoke::announce::escape;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// The lifetime of a key that could not be deleted (seconds).
@@ -23,8 +24,7 @@ pub struct Guest {
 }
 
 struct Api {
-    client: Client,
-    at: SocketAddr,
+    site: Site,
     token: SecretString,
 }
 
@@ -33,16 +33,15 @@ impl Guest {
     ///
     /// # Errors
     /// A message for people with the reason why no access is possible.
-    pub async fn welcome(stack: &mut Stack<'_>, api: Option<SocketAddr>) -> Result<Self, String> {
+    pub async fn welcome(stack: &mut Stack<'_>, api: Option<Site>) -> Result<Self, String> {
         let (private, listed) = (stack.tracker.private, stack.tracker.listed);
         if !private && !listed {
             return Ok(Self::default());
         }
-        let (Some(at), Some(token)) = (api, stack.token.clone()) else {
+        let (Some(site), Some(token)) = (api, stack.token.clone()) else {
             return Err("the tracker is private or listed, and has no API to ask for a key".to_owned());
         };
-        let client = http::client(LIMIT, None, &Roots::None).map_err(|error| http::why(&error))?;
-        let mut guest = Self { api: Some(Api { client, at, token }), made: Vec::new() };
+        let mut guest = Self { api: Some(Api { site, token }), made: Vec::new() };
         if private {
             stack.key = Some(guest.key().await?);
         }
@@ -68,8 +67,8 @@ impl Guest {
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
         let Some(api) = &self.api else { return Ok(Value::Null) };
         let token = escape(api.token.expose_secret().as_bytes());
-        let url = format!("http://{}/api/v1/{path}?token={token}", api.at);
-        let mut request = api.client.request(method, url);
+        let client = api.site.client(Instant::now() + LIMIT).map_err(|trouble| trouble.detail)?;
+        let mut request = client.request(method, api.site.url(&format!("/api/v1/{path}?token={token}")));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }

@@ -8,7 +8,7 @@ use crate::model::shell::quote;
 use crate::model::verdict::Vantage;
 use crate::resource::compose::container::Container;
 use crate::resource::contract::guard;
-use crate::smoke::{Check, Login, Probe, Site};
+use crate::smoke::{Check, Login, Probe};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -80,25 +80,24 @@ pub fn wanted(tracker: &Tracker, containers: &BTreeMap<String, IpAddr>) -> BTree
 /// Adds the checks.
 pub(super) fn checks(stack: &Stack<'_>, ports: &Ports<'_>, checks: &mut Vec<Check>) {
     let mut add = |name: &str, probe| checks.push(Check { name: name.to_owned(), vantage: Vantage::Inside, probe });
-    let page =
-        |at, path: &str| Probe::Http { site: Site::plain(at), path: path.to_owned(), status: 200, contains: None };
-    if let Some(at) = ports.at("health") {
-        add("health check API", page(at, "/health_check"));
+    let page = |site, path: &str| Probe::Http { site, path: path.to_owned(), status: 200, contains: None };
+    if let Some(site) = ports.site("health") {
+        add("health check API", page(site, "/health_check"));
     }
-    if let Some(at) = ports.at("api") {
-        add("API", page(at, "/api/health_check"));
+    if let Some(site) = ports.site("api") {
+        add("API", page(site.clone(), "/api/health_check"));
         if let (Some(token), true) = (&stack.token, stack.tracker.prometheus.is_some()) {
             let (path, token) = ("/api/v1/metrics".to_owned(), token.clone());
-            add("metrics for Prometheus", Probe::Metrics { site: Site::plain(at), path, token });
+            add("metrics for Prometheus", Probe::Metrics { site, path, token });
         }
     }
-    if let Some(at) = ports.at("prometheus") {
+    if let Some(site) = ports.site("prometheus") {
         let jobs = ["tracker_stats", "tracker_metrics"].into_iter().map(str::to_owned).collect();
-        add("Prometheus", Probe::Prometheus { site: Site::plain(at), jobs });
+        add("Prometheus", Probe::Prometheus { site, jobs });
     }
-    if let (Some(at), Some(grafana)) = (ports.at("grafana"), &stack.tracker.grafana) {
+    if let (Some(site), Some(grafana)) = (ports.site("grafana"), &stack.tracker.grafana) {
         let login = |password: &secrecy::SecretString| Login { user: grafana.user.clone(), password: password.clone() };
-        add("Grafana", Probe::Grafana { site: Site::plain(at), login: stack.grafana.as_ref().map(login) });
+        add("Grafana", Probe::Grafana { site, login: stack.grafana.as_ref().map(login) });
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::verdict::{Judgement, Vantage, Verdict};
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::session::Session;
 use crate::resource;
-use crate::smoke::{self, Check, InfoHash, facts};
+use crate::smoke::{self, Check, InfoHash, Site, facts};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +87,7 @@ async fn ask(
         info_hash: None,
     };
     let ports = Ports::open(host, inside::wanted(tracker, &seen.containers)).await?;
-    let guest = guest::Guest::welcome(&mut stack, ports.at("api")).await;
+    let guest = guest::Guest::welcome(&mut stack, ports.site("api")).await;
     let mut checks: Vec<Check> = Vec::new();
     let mut rest = match &guest {
         Ok(_) => outside::checks(&stack, &mut checks),
@@ -132,7 +132,7 @@ fn roots(tracker: &Tracker, own: Option<String>) -> Roots {
     }
 }
 
-/// Local ports that are forwarded to services that only the host reaches.
+/// Ports of services that only the host reaches, forwarded to this machine.
 struct Ports<'a>(BTreeMap<&'static str, Forward<'a>>);
 
 impl<'a> Ports<'a> {
@@ -144,8 +144,8 @@ impl<'a> Ports<'a> {
         Ok(Self(open))
     }
 
-    fn at(&self, name: &str) -> Option<SocketAddr> {
-        self.0.get(name).map(|forward| forward.local)
+    fn site(&self, name: &str) -> Option<Site> {
+        self.0.get(name).map(|forward| Site::through(forward.local.clone(), forward.remote))
     }
 
     async fn close(self) {
