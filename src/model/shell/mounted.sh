@@ -183,9 +183,10 @@ over_links() {
 no_state() {
   environments
   # shellcheck disable=SC2154 # set by environments
-  found=$(printf '%s\n' "$environments" | with_real | while IFS= read -r kept; do
-    printf '%s\n' "$paths" | with_real | kept=$kept awk 'index($0 "/", ENVIRON["kept"] "/") == 1'
-  done | head -n 1)
+  found=$({ printf '%s\n' "$environments" | with_real && echo // && printf '%s\n' "$paths" | with_real; } | awk '
+    $0 == "//" { asked = 1; next }
+    !asked { kept[$0]; next }
+    { for (one in kept) if (index($0 "/", one "/") == 1) { print; exit } }')
   [ -n "$found" ] || return 0
   echo "Cannot start the services: $found is mounted, and deployer keeps the state of the host's environments in $environments. Mount another directory" >&2
   return 1
