@@ -431,10 +431,11 @@ in_release() {
 view() {
   [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, does not exist. Release a change" >&2 && return 1; }
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root cannot mount anything on this host, so Docker Compose would read files that services can change" >&2 && return 1; }
-  know_writable || { echo "Cannot run Docker Compose: Docker does not report which directories services can write to" >&2 && return 1; }
+  # A container may end meanwhile, so this is tried twice.
+  hidden=$(writable) || hidden=$(writable) || { echo "Cannot run Docker Compose: Docker does not report which directories services can write to" >&2 && return 1; }
   around=$(around_app)
   # shellcheck disable=SC2016 # for the other shell
-  { printf '%s\n' "${writable?}" "${more-}" "$around"; } | sort -u | unshare -m sh -euc '
+  { printf '%s\n' "$hidden" "${more-}" "$around"; } | sort -u | unshare -m sh -euc '
     tree=$1 from=$2 top=$3 app=$4 state=$5 around=$6
     shift 6
     docker=$(readlink -f "$(command -v docker)") || :

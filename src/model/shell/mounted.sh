@@ -113,8 +113,9 @@ find_exposed() {
   [ -n "$paths" ] || return 0
   no_state || return 1
   placed=$(printf '%s\n' "$placed" | really) paths=$(printf '%s\n' "$paths" | really | over_links) fixed=$(printf '%s\n' "$fixed" | over_links)
-  know_writable || return 1
-  exposed=$(printf '%s\n' "$above" "${writable?}" | plain_paths | with_real && printf '%s\n' "$paths" | of_others && printf '%s\n' // "$placed" // "$paths")
+  # A container may end meanwhile, so this is tried twice.
+  [ -n "${others+known}" ] || others=$(writable) || others=$(writable) || return 1
+  exposed=$(printf '%s\n' "$above" "$others" | plain_paths | with_real && printf '%s\n' "$paths" | of_others && printf '%s\n' // "$placed" // "$paths")
   exposed=$(printf '%s\n' "$exposed" | path_of_app=${app:?} real_path=${known:-$app} awk '
     # Returns the name of the application directory that the path begins with, or an empty text.
     function home(path) {

@@ -187,14 +187,6 @@ writable() {
   done
 }
 
-# know_writable: sets $writable to what `writable` prints, once in a script. A container may end meanwhile, so this is
-# tried twice.
-know_writable() {
-  [ -z "${writable+known}" ] || return 0
-  writable=$(writable) || writable=$(writable) || { unset -v writable && return 1; }
-}
-unset -v writable
-
 # login: prints the account that deployer logs in as. A schedule runs without a login, after one that `note_mounts`
 # recorded.
 login() {
@@ -239,8 +231,7 @@ around_app() {
 # replaceable: succeeds if a service can change the current directory, so that a link in it may come from a service. A
 # service that can write to the root directory controls the host already and does not count.
 replaceable() (
-  unset -v writable
-  know_writable || exit 0
+  places=$(writable) || places=$(writable) || exit 0
   place "$PWD"
   own_real=$real own_spot=$spot
   while IFS= read -r path; do
@@ -249,7 +240,7 @@ replaceable() (
     [ -n "$real" ] || continue
     if inside "$own_real" "$real" || inside "$own_real" "${path%/}" || inside "$own_spot" "$spot"; then exit 0; fi
   done <<PLACES
-${writable?}
+$places
 PLACES
   exit 1
 )

@@ -60,8 +60,7 @@ validate() {
 # hides: succeeds if something is hidden from Docker Compose, other than volumes and the application's directory.
 hides() {
   [ -z "$(around_app)" ] || return 0
-  know_writable || return 0
-  printf '%s\n' "${writable?}" | grep -v '/volumes/[^/]*/_data$' | app=${app:?} awk '/^\// && index($0 "/", ENVIRON["app"] "/") != 1 { found = 1 } END { exit !found }'
+  writable | grep -v '/volumes/[^/]*/_data$' | app=${app:?} awk '/^\// && index($0 "/", ENVIRON["app"] "/") != 1 { found = 1 } END { exit !found }'
 }
 
 # made_in: sets $base to the directory whose paths the kept model has.
