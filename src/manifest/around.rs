@@ -43,20 +43,25 @@ impl Around<'_> {
         shown(rest.split([' ', '\n', '\r', ',', ']', '}']).next().unwrap_or_default())
     }
 
-    /// Returns the text of the scalar that begins at the error, without its quotes.
-    fn text_value(self) -> String {
-        let rest = self.text.get(self.spot.start as usize..).unwrap_or_default();
-        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
-        let text = match quote {
-            Some(quote) => rest[1..].split(quote).next(),
-            None => rest.split(['\n', '\r', ',', '}']).next().map(str::trim_end),
+    /// Returns the value of the scalar at the error, if it is short and has one obvious meaning.
+    fn whole_text(self) -> Option<String> {
+        let start = self.spot.start as usize;
+        let source = self.text.get(start..start + self.spot.length as usize)?.trim_end();
+        let text = match source.chars().next()? {
+            '"' => source.strip_prefix('"')?.strip_suffix('"')?.to_owned(),
+            '\'' => source.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'"),
+            '|' | '>' => return None,
+            _ => source.to_owned(),
         };
-        shown(text.unwrap_or_default())
+        let obvious = !text.contains(|c: char| c.is_control() || c == '\\' || c == '#');
+        (obvious && text.chars().count() <= 200).then_some(text)
     }
 
     fn found(self) -> String {
         match self.kind() {
-            "this" if self.subject() == "`from_command`" => format!("`{}`", self.text_value()),
+            "this" if self.subject() == "`from_command`" => {
+                self.whole_text().map_or_else(|| "a text".into(), |text| format!("`{}`", shown(&text)))
+            }
             "this" => format!("`{}`", self.word()),
             kind => kind.to_owned(),
         }
@@ -87,7 +92,8 @@ impl Around<'_> {
             ("a list", "nothing") => "Write [] for an empty one, or remove the key".into(),
             (_, "nothing") => "Give it a value, or remove the key".into(),
             ("a list", "this") if self.subject() == "`from_command`" => {
-                format!("Write the program and its arguments as a list: {}", as_list(&self.text_value()))
+                let list = self.whole_text().map_or_else(|| "[pass, show, NAME]".into(), |text| as_list(&text));
+                format!("Write the program and its arguments as a list, as in: {list}")
             }
             ("a list", "this") => format!("Put it into brackets: [{}]", self.word()),
             ("a mapping", _) => "Write `key: value` pairs".into(),

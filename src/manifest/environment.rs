@@ -483,11 +483,15 @@ impl Ssh {
     }
 }
 
+/// What tells hosts apart: the address, the SSH port and the jump host. Behind another jump host, an address can be that
+/// of another host.
+pub type HostId = (String, u16, Option<String>);
+
 impl Environment {
-    /// Returns one form for all spellings of the registered host: its address and SSH port.
+    /// Returns one form for all spellings of the registered host.
     #[must_use]
-    pub fn host(&self) -> (String, u16) {
-        (normal(&self.address), self.ssh.port.unwrap_or(22))
+    pub fn host(&self) -> HostId {
+        (normal(&self.address), self.ssh.port.unwrap_or(22), self.ssh.jump.clone())
     }
 
     /// Returns the environment's identity on the host, `PROJECT--ENV`. A rename does not change it.

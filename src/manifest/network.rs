@@ -61,16 +61,36 @@ impl Protocol {
     }
 }
 
-/// Returns true if two listeners on these addresses of a host cannot use the same port. `None` is every address.
+/// Returns true if two listeners on these addresses of a host cannot use the same port. `None` is every address, and an
+/// unspecified address (`0.0.0.0`) is every address of its family.
 #[must_use]
 pub fn overlap(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
-    let everywhere = |bind: Option<IpAddr>| bind.is_none_or(|address| address.is_unspecified());
-    everywhere(one) || everywhere(other) || one == other
+    let (Some(one), Some(other)) = (one, other) else { return true };
+    one.is_ipv4() == other.is_ipv4() && (one.is_unspecified() || other.is_unspecified() || one == other)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::manifest::network::Network;
+    use crate::manifest::network::{Network, overlap};
+
+    #[test]
+    fn listeners_of_one_family_share_an_address() {
+        let at = |text: &str| (text != "*").then(|| text.parse().unwrap());
+        for (one, other, expected) in [
+            ("*", "::1", true),
+            ("0.0.0.0", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("0.0.0.0", "::1", false),
+            ("::", "2001:db8::1", true),
+        ] {
+            assert_eq!(
+                (overlap(at(one), at(other)), overlap(at(other), at(one))),
+                (expected, expected),
+                "{one} {other}"
+            );
+        }
+    }
 
     #[test]
     fn reads_networks_in_one_form() {

@@ -39,7 +39,8 @@ const DEEPEST: usize = 100;
 pub fn scan(directory: &Utf8Path, compose_files: &[String], files: &Files, places: &Paths<'_>) -> Scanned {
     let (read, seen, extended) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
     let beyond = BTreeSet::new();
-    let mut scan = Scan { directory, files, places, read, seen, extended, beyond, found: Scanned::default() };
+    let mut scan =
+        Scan { directory, files, places, read, seen, extended, beyond, room: PORTS, found: Scanned::default() };
     let paths: Vec<Utf8PathBuf> = compose_files.iter().map(Utf8PathBuf::from).collect();
     // The application's directory is Compose's project directory, even if the Compose files are in a folder below it.
     scan.models(paths);
@@ -107,6 +108,8 @@ struct Scan<'a> {
     extended: BTreeSet<Utf8PathBuf>,
     /// Files that exceed a limit and were reported.
     beyond: BTreeSet<Utf8PathBuf>,
+    /// Number of lines of ports that can still be kept.
+    room: usize,
     found: Scanned,
 }
 
@@ -192,7 +195,6 @@ impl Scan<'_> {
         }
         let always = ports.into_values().filter(|(optional, _)| !optional).flat_map(|(_, published)| published);
         self.found.published.extend(always);
-        self.found.published.truncate(PORTS);
         for (service, site) in sites {
             match self.place(&service, &site) {
                 Ok(place) => self.found.contexts.extend(place),
@@ -203,7 +205,7 @@ impl Scan<'_> {
     }
 
     /// Adds what one document says about the ports of a service.
-    fn publish(&self, document: &Document, service: Id, name: &str, ports: &mut Ports) {
+    fn publish(&mut self, document: &Document, service: Id, name: &str, ports: &mut Ports) {
         let tree = &document.tree;
         let (optional, published) = ports.entry(name.to_owned()).or_default();
         *optional |= tree.get(service, "profiles").is_some();
@@ -212,8 +214,10 @@ impl Scan<'_> {
             published.clear();
         }
         if !tree.has_tag(list, RESET) {
-            let items = tree.items(list).into_iter().take(PORTS);
+            let items = tree.items(list).into_iter().take(self.room);
+            let before = published.len();
             published.extend(items.filter_map(|item| published::of(tree, item, name, self.at(document, item))));
+            self.room -= published.len() - before;
         }
     }
 

@@ -192,7 +192,10 @@ pub const fn changed_by(step: Option<Kind>) -> Kinds {
         Some(Kind::Files) => &[Kind::Access, Kind::Files],
         // The transfer of an image can take so long that containers change meanwhile.
         Some(Kind::Images) => &[Kind::Access, Kind::Files, Kind::Images, Kind::Services],
-        Some(Kind::Services) => &[Kind::Access, Kind::Files, Kind::Images, Kind::Firewall, Kind::Services],
+        // The check of a user's script can read files of the release, and what services write.
+        Some(Kind::Services) => {
+            &[Kind::Access, Kind::Scripts, Kind::Files, Kind::Images, Kind::Firewall, Kind::Services]
+        }
         Some(Kind::Schedules) => &[Kind::Access, Kind::Schedules],
         // An installation or a script of the user can change everything.
         _ => ALL,

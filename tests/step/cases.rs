@@ -177,14 +177,14 @@ fn asked(step: Option<Kind>) -> Vec<Kind> {
 
 #[test]
 fn a_look_after_a_step_reads_what_the_step_can_have_changed() {
-    use Kind::{Access, Files, Firewall, Images, Schedules, Services};
+    use Kind::{Access, Files, Firewall, Images, Schedules, Scripts, Services};
     assert_eq!(asked(Some(Files)), [Access, Files]);
     assert_eq!(asked(Some(Images)), [Access, Files, Images, Services]);
-    assert_eq!(asked(Some(Services)), [Access, Files, Images, Firewall, Services]);
+    assert_eq!(asked(Some(Services)), [Access, Scripts, Files, Images, Firewall, Services]);
     assert_eq!(asked(Some(Schedules)), [Access, Schedules]);
     // An installation, a script of the user and a rule of the firewall can change everything, and others look first.
     let all: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Infrastructure).collect();
-    for step in [None, Some(Access), Some(Kind::Engine), Some(Kind::Updates), Some(Kind::Scripts), Some(Firewall)] {
+    for step in [None, Some(Access), Some(Kind::Engine), Some(Kind::Updates), Some(Scripts), Some(Firewall)] {
         assert_eq!(asked(step), all, "{step:?}");
     }
 }

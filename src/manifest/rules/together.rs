@@ -2,7 +2,7 @@
 //! environments are read in one pass.
 
 use super::{Placed, shown};
-use crate::manifest::environment::{Name, Protocol, SecurityUpdates, Source};
+use crate::manifest::environment::{HostId, Name, Protocol, SecurityUpdates, Source};
 use crate::manifest::faults::Report;
 use crate::manifest::suggest;
 use crate::manifest::tracker::Taken;
@@ -95,7 +95,7 @@ fn cycle(names: &[&str], environments: &BTreeMap<Name, Placed>, report: &mut Rep
 
 /// Refuses environments on one host that share a Compose project, a directory or a port.
 fn shared_hosts(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
-    let mut hosts: BTreeMap<(String, u16), Vec<(&Name, &Placed)>> = BTreeMap::new();
+    let mut hosts: BTreeMap<HostId, Vec<(&Name, &Placed)>> = BTreeMap::new();
     for (name, placed) in environments {
         if placed.environment.application.is_some() && !placed.environment.address.is_empty() {
             hosts.entry(placed.environment.host()).or_default().push((name, placed));
@@ -108,7 +108,7 @@ fn shared_hosts(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     }
 }
 
-/// Refuses two trackers with one port. The published ports of other applications are known only on the host.
+/// Refuses two trackers with one port. `check` compares the ports that Compose files publish.
 fn shared_ports(sharing: &[(&Name, &Placed)], report: &mut Report) {
     let mut taken: BTreeMap<(u16, Protocol), Vec<(&Name, Taken)>> = BTreeMap::new();
     for (name, placed) in sharing {
@@ -134,7 +134,7 @@ fn shared_ports(sharing: &[(&Name, &Placed)], report: &mut Report) {
 
 /// Refuses different security updates for one host. A host has one update configuration.
 fn shared_updates(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
-    let mut first: BTreeMap<(String, u16), (&Name, &SecurityUpdates)> = BTreeMap::new();
+    let mut first: BTreeMap<HostId, (&Name, &SecurityUpdates)> = BTreeMap::new();
     for (name, placed) in environments {
         let Some(wish) = &placed.environment.security_updates else { continue };
         if placed.environment.address.is_empty() {

@@ -170,8 +170,7 @@ writable() {
   fi
   environments
   {
-    set -- "$environments"/*/releases/*/resolved.json
-    [ ! -e "$1" ] || written_by "$@"
+    written_by "$environments"/*/releases/*/resolved.json
     for model in "$environments"/*/releases/*/model.json; do
       release=${model%/*}
       [ ! -e "$model" ] || [ -e "$release/resolved.json" ] || written_by_former "$release" "$model"
