@@ -94,6 +94,22 @@ fn shop() -> TempDir {
     folder
 }
 
+/// Services can share one list of ports by an alias.
+#[test]
+fn ports_that_many_services_share_take_no_memory() {
+    let folder = shop();
+    let ports: Vec<String> = (1000..2000).map(|port| format!("\"{port}:80\"")).collect();
+    let mut text = format!("x-ports: &ports [{}]\nservices:\n", ports.join(","));
+    let name = "a".repeat(1000);
+    (0..1900).for_each(|number| text += &format!("  ? s{number}{name}\n  : {{ image: demo, ports: *ports }}\n"));
+    fs::write(folder.path().join("app/compose.yaml"), text).expect("written");
+    let script = "ulimit -v 1000000; exec \"$0\" check";
+    let mut sh = Command::new("sh");
+    let output =
+        sh.args(["-c", script, env!("CARGO_BIN_EXE_deployer")]).current_dir(&folder).output().expect("sh starts");
+    assert!(output.status.success(), "{output:?}");
+}
+
 #[test]
 fn a_manifest_elsewhere_is_named() {
     let folder = shop();

@@ -119,6 +119,12 @@ async fn a_release_that_needs_a_file_of_its_services_is_refused_by_the_name_of_t
         host.write("lib/one/releases/R1/tree/compose.yaml", "    env_file: $HERE/app.env\n");
         let (valid, said) = host.validate().await;
         assert!(!valid && said.starts_with("Docker Compose needs ROOT/etc, and"), "{said}");
+        // Compose may write the path of a mount with `..`.
+        let host = Host::new(missing, "");
+        let docker = host.read("bin/docker").replace(r#"\"ROOT/etc\""#, r#"\"$dir/../../etc\""#);
+        assert!(docker.contains("../../etc"));
+        host.write("bin/docker", &docker);
+        assert_eq!(host.validate().await, (false, refusal.to_owned()));
         // What services can only read is read.
         let host = Host::new(missing, "\n          \"read_only\": true,");
         assert_eq!(host.validate().await, (true, String::new()));
