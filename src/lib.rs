@@ -20,8 +20,8 @@
 //! | `io` | effects: SSH, OpenTofu, the state store, local processes, HTTP, files |
 //! | `model` | data that all of them share; the `Front` that a run talks to |
 //!
-//! A folder imports only folders below it; `tests/fences.rs` has the table. `tests/front.rs` runs the engine without the
-//! command line.
+//! A folder imports only folders below it; `tests/fences.rs` has the table. `tests/front.rs` runs the engine without
+//! the command line.
 //!
 //! Invariants:
 //! - Only observations are saved as observed state.

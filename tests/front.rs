@@ -1,4 +1,5 @@
-//! Any front runs a pass: the engine needs a context and a receiver of events, and neither a command line nor a renderer.
+//! Any front runs a pass: the engine needs a context and a receiver of events, and neither a command line nor a
+//! renderer.
 
 use camino::Utf8PathBuf;
 use deployer::manifest::scope::Extent;

@@ -483,8 +483,8 @@ impl Ssh {
     }
 }
 
-/// What tells hosts apart: the address, the SSH port and the jump host. Behind another jump host, an address can be that
-/// of another host.
+/// What tells hosts apart: the address, the SSH port and the jump host. Behind another jump host, an address can be
+/// that of another host.
 pub type HostId = (String, u16, Option<String>);
 
 impl Environment {

@@ -1,7 +1,7 @@
 //! Finds the nearest known name for a typo. Suggests nothing if no name is near.
 
-/// The longest name that is compared (bytes), and the most known names. Nobody mistypes longer ones, and a comparison takes
-/// time in proportion to both lengths.
+/// The longest name that is compared (bytes), and the most known names. Nobody mistypes longer ones, and a comparison
+/// takes time in proportion to both lengths.
 const LONGEST: usize = 100;
 const MOST: usize = 1000;
 

@@ -100,8 +100,8 @@ impl Holder {
         here.as_deref().and_then(place).is_some_and(|here| place(&self.process) == Some(here))
     }
 
-    /// Returns true if the process runs. A process of another account whose start time this account cannot read, as with
-    /// `hidepid` (`proc(5)`), counts as running.
+    /// Returns true if the process runs. A process of another account whose start time this account cannot read, as
+    /// with `hidepid` (`proc(5)`), counts as running.
     fn is_there(&self) -> bool {
         match process(self.pid) {
             Some(now) => now == self.process,

@@ -1,5 +1,5 @@
-//! The context of a run: front, files, clock. Any front builds one, once a run; the engine reads nothing of the process's
-//! environment.
+//! The context of a run: front, files, clock. Any front builds one, once a run; the engine reads nothing of the
+//! process's environment.
 
 use crate::io::process;
 use crate::io::store::Store;
@@ -173,7 +173,8 @@ impl Context {
     }
 }
 
-/// Returns the extent of the manifest's files: `within` if that is given, else the repository for a run that only looks.
+/// Returns the extent of the manifest's files: `within` if that is given, else the repository for a run that only
+/// looks.
 ///
 /// # Errors
 /// `Usage` if `within` cannot be read.

@@ -417,8 +417,8 @@ fn replaces(tree: &Tree, id: Id) -> bool {
     tree.has_tag(id, RESET) || tree.has_tag(id, "!override")
 }
 
-/// Returns the services of one document, and removes from `sites` and `ports` the services that the document replaces or
-/// resets.
+/// Returns the services of one document, and removes from `sites` and `ports` the services that the document replaces
+/// or resets.
 fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>, ports: &mut Ports) -> Vec<(String, Id)> {
     let Some((_, services)) = tree.get(root, "services") else { return Vec::new() };
     if replaces(tree, services) {

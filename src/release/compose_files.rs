@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 /// The names of a Compose file, in docker compose's order of preference.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
-/// The names of an override file. The first one that exists is merged over the Compose file, regardless of the name of that
-/// file.
+/// The names of an override file. The first one that exists is merged over the Compose file, regardless of the name of
+/// that file.
 const OVERRIDES: [&str; 4] =
     ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
 

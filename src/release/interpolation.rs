@@ -163,8 +163,8 @@ impl Values {
 /// A piece of a text.
 enum Piece<'a> {
     Text(&'a str),
-    /// `NAME`, or a name with an operator and the text after the operator (`NAME:-default`). `wrong` is the whole text if
-    /// Compose does not accept it as a variable.
+    /// `NAME`, or a name with an operator and the text after the operator (`NAME:-default`). `wrong` is the whole text
+    /// if Compose does not accept it as a variable.
     Variable {
         name: &'a str,
         operator: Option<Operator>,

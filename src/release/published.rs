@@ -1,5 +1,5 @@
-//! Ports that Compose files publish on the host, as far as they are written literally. `docker compose config` knows the
-//! others, on the host.
+//! Ports that Compose files publish on the host, as far as they are written literally. `docker compose config` knows
+//! the others, on the host.
 
 use super::yaml::{Id, Kind, Tree};
 use crate::manifest::network::{self, Protocol};

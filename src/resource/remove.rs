@@ -24,8 +24,8 @@ pub const ORDER: [Kind; 8] = [
     Kind::Access,
 ];
 
-/// Returns true if there is anything of this kind to remove. Volumes and data that an earlier removal kept count only if
-/// `purge` is true.
+/// Returns true if there is anything of this kind to remove. Volumes and data that an earlier removal kept count only
+/// if `purge` is true.
 #[must_use]
 pub fn present(kind: Kind, environment: &Environment, host: &HostFacts, purge: bool) -> bool {
     match kind {
@@ -199,8 +199,8 @@ cd /
     claims::unless_shared(subject, &removal, purge) + &kept
 }
 
-/// Shell function that succeeds for a file that was changed on the host, and says that it stays. Needs $tree, root's copy of
-/// the release.
+/// Shell function that succeeds for a file that was changed on the host, and says that it stays. Needs $tree, root's
+/// copy of the release.
 const WRITTEN: &str = r#"written() {
   split "$1"
   enter "$directory" && [ ! -L "$name" ] && [ -f "$name" ] && [ -f "$tree/$1" ] || return 1

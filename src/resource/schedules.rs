@@ -112,8 +112,8 @@ fn files(subject: &Subject<'_>, schedule: &Schedule) -> [String; 3] {
     [service, timer, format!("{place}{}\n", schedule.run.trim_end_matches('\n'))]
 }
 
-/// Returns shell that enters the application's directory if that leads where the environment's claim says. A service that
-/// can write above it may have put a link in its place.
+/// Returns shell that enters the application's directory if that leads where the environment's claim says. A service
+/// that can write above it may have put a link in its place.
 fn enter(directory: &Utf8Path, identity: &str) -> String {
     let claim = format!("real {directory}/");
     format!(

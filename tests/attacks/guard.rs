@@ -404,7 +404,8 @@ async fn a_directory_that_was_claimed_is_entered_where_it_was_then_over_no_link(
         let (root, user, group) = (&scene.root, id.uid(), id.gid());
         format!("app={root}/{path}\n(pin \"$app\" {user}:{group} || cannot_enter; pwd) 2>&1")
     };
-    // A link of root's that was there at the claim goes on working, whoever can write there, and so does a directory that is created again.
+    // A link of root's that was there at the claim goes on working, whoever can write there, and so does a directory
+    // that is created again.
     claim("opt/app", "data/app");
     symlink("data", scene.path("opt")).unwrap();
     for _ in 0..2 {
@@ -417,7 +418,8 @@ async fn a_directory_that_was_claimed_is_entered_where_it_was_then_over_no_link(
     let (code, text) = scene.run(&pin("opt/app")).await;
     assert!(code == Some(1) && text.contains(&format!("{}/data/app when it was claimed", scene.root)), "{text}");
     scene.victim_is_untouched();
-    // A service puts a link in the place of the directory, in a directory that only root of the host and of the service can write to.
+    // A service puts a link in the place of the directory, in a directory that only root of the host and of the service
+    // can write to.
     claim("srv/app", "srv/app");
     fs::create_dir(scene.path("srv")).unwrap();
     symlink(scene.path("victim"), scene.path("srv/app")).unwrap();

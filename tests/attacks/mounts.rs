@@ -376,7 +376,8 @@ async fn roots_state_is_mounted_under_no_name() {
     }
 }
 
-/// The paths of a release are those that Docker gets. A former version resolved them elsewhere: what it wrote counts for each path that it may mean.
+/// The paths of a release are those that Docker gets. A former version resolved them elsewhere: what it wrote counts
+/// for each path that it may mean.
 #[tokio::test]
 async fn a_path_that_leaves_the_application_is_the_one_that_docker_gets() {
     let mut host = Host::new();

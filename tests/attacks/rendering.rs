@@ -48,8 +48,8 @@ fn templates_that_include_each_other_are_refused() {
     refused("{% include \"bomb.txt.tera\" %}", "");
 }
 
-/// The engine renders templates in templates on one stack. Each component renders the whole chain, whose end renders the
-/// component again.
+/// The engine renders templates in templates on one stack. Each component renders the whole chain, whose end renders
+/// the component again.
 #[test]
 fn chains_of_templates_do_not_exceed_the_stack() {
     for (count, end, told) in

@@ -1,5 +1,5 @@
-//! What a review does not compare is never "no changes": submodules, what filters of the machine made, names that cannot be
-//! sent. What a value is read from or made by is compared where the commit holds it.
+//! What a review does not compare is never "no changes": submodules, what filters of the machine made, names that
+//! cannot be sent. What a value is read from or made by is compared where the commit holds it.
 
 use crate::review::{Run, Work, manifest};
 use assert_cmd::Command;

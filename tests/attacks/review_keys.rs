@@ -305,8 +305,8 @@ fn repository(scene: &str) -> Work {
     work
 }
 
-/// The environments that the review finds unchanged, after the manifest became this. OpenTofu may read the manifest, so that
-/// its bytes always count there.
+/// The environments that the review finds unchanged, after the manifest became this. OpenTofu may read the manifest, so
+/// that its bytes always count there.
 fn converged(work: &Work, manifest: &Value) -> Result<BTreeSet<String>, String> {
     work.put("deployment.yaml", &manifest.to_string());
     let run = work.run(&["plan", "--against", "main", "--json"]);

@@ -1,5 +1,5 @@
-//! Between `plan --out` and `apply FILE`, somebody changes the text of a file that the manifest only names. The saved plan
-//! is bound to it.
+//! Between `plan --out` and `apply FILE`, somebody changes the text of a file that the manifest only names. The saved
+//! plan is bound to it.
 
 use camino::Utf8Path;
 use deployer::manifest;

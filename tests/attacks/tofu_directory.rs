@@ -1,4 +1,5 @@
-//! A commit cannot bring files for OpenTofu's working directory: plugins, a state that an interrupted run left, settings.
+//! A commit cannot bring files for OpenTofu's working directory: plugins, a state that an interrupted run left,
+//! settings.
 
 use crate::unshown_plan::folder;
 use camino::Utf8Path;

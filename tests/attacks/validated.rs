@@ -1,5 +1,6 @@
-//! What Docker Compose reads for a release is what it reads when it starts it: files that services of the release can write to are no part of either. As `sh` really
-//! runs it, in a view of its own, with a Docker Compose that reads one `env_file`.
+//! What Docker Compose reads for a release is what it reads when it starts it: files that services of the release can
+//! write to are no part of either. As `sh` really runs it, in a view of its own, with a Docker Compose that reads one
+//! `env_file`.
 
 use camino::Utf8PathBuf;
 use deployer::io::process;
@@ -139,7 +140,8 @@ async fn a_release_that_needs_nothing_of_its_services_is_valid() {
     assert_eq!(host.validate().await, (true, String::new()));
 }
 
-/// The paths of the model are those that the files will have, also before the first start, and however many directories `..` leaves.
+/// The paths of the model are those that the files will have, also before the first start, and however many directories
+/// `..` leaves.
 #[tokio::test]
 async fn paths_of_a_release_lead_from_its_directory() {
     let host = Host::new(":", "");

@@ -303,7 +303,8 @@ fn the_paths_of_an_images_volumes_are_no_lines_about_other_mounts() {
     work.edit("deployment.yaml", "archives:", "seed: [\"data/**\"], archives:");
     work.edit("deployment.yaml", "    checks: [ { name: page, http: { port: 8080, path: / } } ]\n", "");
     work.apply().expect(0);
-    // The first line is a volume's place for same_mounts, the second one a mount that a container of others does not have.
+    // The first line is a volume's place for same_mounts, the second one a mount that a container of others does not
+    // have.
     let lines =
         format!("shop--production_sub\\t/elsewhere\\n1\\tneighbour\\tweb\\tbind\\t\\t{APP}/data/sub\\t/nowhere");
     host.script(&format!(

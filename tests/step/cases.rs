@@ -1,6 +1,6 @@
 //! Each case is one recording, `tests/cases/step/KIND/NAME.txt`, next to the facts and commands that its resource
-//! derives from it. Frames that a recording omits are taken from `converged.txt`. The first case that has a command shows
-//! its script; the others show its title, and the lines of their scripts that differ from that one.
+//! derives from it. Frames that a recording omits are taken from `converged.txt`. The first case that has a command
+//! shows its script; the others show its title, and the lines of their scripts that differ from that one.
 
 use crate::given::{Given, given, root};
 use camino::{Utf8Path, Utf8PathBuf};

@@ -313,7 +313,8 @@ async fn the_work_of_a_former_owner_ends_with_its_claim() {
     assert_eq!(calls, of("backup") + &of("nightly") + "docker stop 0123 4567\ndocker rm -f 0123 4567\n");
 }
 
-/// A service that can write to the directory above puts a link to another environment's directory, or to one above that, there.
+/// A service that can write to the directory above puts a link to another environment's directory, or to one above
+/// that, there.
 #[tokio::test]
 async fn a_link_in_the_place_of_a_claimed_directory_leads_to_no_removal() {
     for target in ["srv/two", "srv"] {

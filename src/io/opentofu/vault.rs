@@ -120,8 +120,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Returns the working directory of OpenTofu: `usual` with digits that are drawn at random once, so that no commit can
-    /// bring files for it.
+    /// Returns the working directory of OpenTofu: `usual` with digits that are drawn at random once, so that no commit
+    /// can bring files for it.
     ///
     /// # Errors
     /// `StateUnusable` if the store has other text in place of the digits.

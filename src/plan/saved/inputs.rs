@@ -88,8 +88,8 @@ pub(super) fn plain_settings(entry: &Value, directory: &Utf8Path) -> BTreeMap<St
     named.filter(|(name, value)| !is_place(name) && !matches!(value.as_str(), "null" | "[]" | "{}")).collect()
 }
 
-/// Returns the entry's settings by their path (`health.timeout`, `checks.page.tcp`). No two settings have the same path: keys
-/// that hold a dot are quoted.
+/// Returns the entry's settings by their path (`health.timeout`, `checks.page.tcp`). No two settings have the same
+/// path: keys that hold a dot are quoted.
 pub fn settings(entry: &Value, directory: &Utf8Path) -> BTreeMap<String, String> {
     let is_plain = |key: &str| !key.is_empty() && !key.contains(['.', '"']);
     let word = |key: &&str| if is_plain(key) { (*key).to_owned() } else { Value::from(*key).to_string() };
@@ -97,8 +97,8 @@ pub fn settings(entry: &Value, directory: &Utf8Path) -> BTreeMap<String, String>
     leaves(entry, true).into_iter().map(|(path, value)| (name(&path), written(&value, directory))).collect()
 }
 
-/// Returns the values of an entry with the keys that lead to them. An empty mapping is a value. With `elements`, a list of
-/// mappings with distinct names becomes the list of these names, and the values of each mapping.
+/// Returns the values of an entry with the keys that lead to them. An empty mapping is a value. With `elements`, a list
+/// of mappings with distinct names becomes the list of these names, and the values of each mapping.
 fn leaves(entry: &Value, elements: bool) -> Vec<(Vec<&str>, Cow<'_, Value>)> {
     let mut found = Vec::new();
     let mut open = vec![(Vec::new(), entry)];
@@ -128,8 +128,8 @@ fn names(list: &Value) -> Option<Vec<&str>> {
     names.filter(|names| !names.is_empty() && names.iter().collect::<BTreeSet<_>>().len() == names.len())
 }
 
-/// Returns a value as text. Paths below the manifest's directory become relative to that directory: a plan may be made in
-/// one checkout and applied in another.
+/// Returns a value as text. Paths below the manifest's directory become relative to that directory: a plan may be made
+/// in one checkout and applied in another.
 fn written(value: &Value, directory: &Utf8Path) -> String {
     value.to_string().replace(&format!("\"{directory}/"), "\"./")
 }

@@ -53,8 +53,8 @@ fn sources(environment: &Environment, manifest: &Manifest) -> Vec<SecretSource> 
     sources.into_inner()
 }
 
-/// Returns the name of what runs on the runner for an environment and may read or run any file of the repository. OpenTofu
-/// with deployer's own templates gets no path from the manifest, except in the settings of a backend.
+/// Returns the name of what runs on the runner for an environment and may read or run any file of the repository.
+/// OpenTofu with deployer's own templates gets no path from the manifest, except in the settings of a backend.
 pub fn programs(environment: &Environment, manifest: &Manifest, snapshot: &Snapshot<'_>) -> Option<&'static str> {
     let is_command = |source: &SecretSource| matches!(source, SecretSource::Command { .. });
     let commands = sources(environment, manifest).iter().any(is_command).then_some("from_command");
@@ -78,7 +78,8 @@ fn read_by(source: &SecretSource, directory: &Utf8Path) -> Vec<Utf8PathBuf> {
     }
 }
 
-/// Returns digests of the tracked files that the manifest names in addition to those of its applications, by their paths.
+/// Returns digests of the tracked files that the manifest names in addition to those of its applications, by their
+/// paths.
 pub fn contents(
     named: &[(Kind, Utf8PathBuf)],
     snapshot: &Snapshot<'_>,

@@ -80,8 +80,8 @@ impl Side {
     }
 }
 
-/// Reads one environment of a manifest that was parsed with paths below the snapshot's directory. `own` has the paths of
-/// the manifest and of the texts that it names.
+/// Reads one environment of a manifest that was parsed with paths below the snapshot's directory. `own` has the paths
+/// of the manifest and of the texts that it names.
 pub async fn side(
     environment: &Environment,
     manifest: &Manifest,

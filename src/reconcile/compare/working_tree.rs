@@ -26,8 +26,8 @@ pub struct Present {
 }
 
 impl Repository {
-    /// Lists the tracked files as they are now, regardless of attributes and flags of the index, and links as links. Files have
-    /// the ids of the index until [`Self::settle`] reads them.
+    /// Lists the tracked files as they are now, regardless of attributes and flags of the index, and links as links.
+    /// Files have the ids of the index until [`Self::settle`] reads them.
     ///
     /// # Errors
     /// `CommandFailed` if Git or this machine cannot read them.

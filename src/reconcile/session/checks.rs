@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Time limit of one request.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Performs the checks that run from this machine against the address of a host. Returns the result of each check with its name.
+/// Performs the checks that run from this machine against the address of a host. Returns the result of each check with
+/// its name.
 pub async fn from_runner(checks: &[Check], address: &str) -> Vec<(String, String)> {
     let checks = checks.iter().filter(|check| check.from == Vantage::Runner);
     let ask = |check: &Check| {

@@ -135,8 +135,8 @@ impl Session {
         Ok(resource::files::parse_list(&output.stdout))
     }
 
-    /// Returns the release to go back to: the named one, or else the latest before the live one that was made from other
-    /// inputs. Returns `None` if that one is live.
+    /// Returns the release to go back to: the named one, or else the latest before the live one that was made from
+    /// other inputs. Returns `None` if that one is live.
     pub async fn choose(&self, named: Option<&str>) -> Result<Option<ReleaseRecord>, Failure> {
         let releases = self.releases().await?;
         let live = self.facts().files.begun().next();

@@ -22,8 +22,8 @@ const DESCRIPTORS: usize = 10_000;
 /// The most images that a message lists when the wanted image is missing.
 const NAMED: usize = 10;
 
-/// Reads the archive at `path` and finds `image` in it. `given` are the names of all images that the manifest takes from
-/// this archive.
+/// Reads the archive at `path` and finds `image` in it. `given` are the names of all images that the manifest takes
+/// from this archive.
 ///
 /// # Errors
 /// The archive cannot be read, is not an image archive, is truncated, does not hold that image, or gives images other

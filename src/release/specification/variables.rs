@@ -1,4 +1,5 @@
-//! Finds the variables of a Compose file that are not set: Compose would replace them with nothing, or fail on the host.
+//! Finds the variables of a Compose file that are not set: Compose would replace them with nothing, or fail on the
+//! host.
 
 use super::{MOST, Mistake};
 use crate::manifest::{shown, suggest};

@@ -14,7 +14,8 @@ pub const TOTAL: usize = 64 << 20;
 /// The time limit for all templates of an application. Ordinary ones take milliseconds.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// The stack of a rendering (bytes). Components, of which the engine nests 20, can each render a chain of all templates.
+/// The stack of a rendering (bytes). Components, of which the engine nests 20, can each render a chain of all
+/// templates.
 pub const STACK: usize = 256 << 20;
 
 /// The most abandoned renderings of all applications that may still run. At this number, no other rendering begins.

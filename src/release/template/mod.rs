@@ -98,8 +98,8 @@ const READ: usize = 1 << 30;
 /// The most bytes that the engine may copy for errors: it copies that text for each unknown template or component.
 const COPIED: usize = 64 << 20;
 
-/// The most templates that include or extend others. The engine has no limit for the depth of templates in templates, so the
-/// stack of a rendering is large enough for all of them: see [`bounds::STACK`].
+/// The most templates that include or extend others. The engine has no limit for the depth of templates in templates,
+/// so the stack of a rendering is large enough for all of them: see [`bounds::STACK`].
 const CALLERS: usize = 100;
 
 /// Returns the tags of a text.

@@ -58,8 +58,8 @@ fn position(source: &str, location: &Location) -> Option<std::ops::Range<usize>>
     Some(start + offset..start + end)
 }
 
-/// Replaces active characters by question marks, and a carriage return at the end of a line by a space, without changing
-/// byte offsets.
+/// Replaces active characters by question marks, and a carriage return at the end of a line by a space, without
+/// changing byte offsets.
 fn quiet(piece: &str) -> String {
     let (mut out, mut before) = (String::with_capacity(piece.len()), '\n');
     let mut characters = piece.chars().peekable();

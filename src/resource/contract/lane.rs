@@ -33,8 +33,8 @@ const SWEEP: &str = r#"for left in "/run/deployer.${state##*/}".*; do [ ! -e "$l
 "#;
 
 /// Returns shell that ends the script within seconds after its lease was lost. A command whose input stops, because its
-/// runner hangs, would keep its lane's locks otherwise. The processes of a script are one group, which `timeout` made or
-/// else the SSH server.
+/// runner hangs, would keep its lane's locks otherwise. The processes of a script are one group, which `timeout` made
+/// or else the SSH server.
 fn end_with(key: &lease::Key) -> String {
     format!(
         r"held() {{

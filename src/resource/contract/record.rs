@@ -18,7 +18,8 @@ pub struct ReleaseRecord {
     pub version: u32,
     /// The release's id, which begins with the creation time, by the clock of the runner that made the release.
     pub id: String,
-    /// The host's serial when the release was made. A later release has a higher one, regardless of the runners' clocks.
+    /// The host's serial when the release was made. A later release has a higher one, regardless of the runners'
+    /// clocks.
     #[serde(default)]
     pub order: u64,
     /// Digest of all inputs of the release. Equal inputs have equal digests.

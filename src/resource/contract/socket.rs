@@ -1,9 +1,9 @@
 //! Questions to the Docker engine through its socket. Perl, which every Debian and Ubuntu has, asks in a tenth of the
 //! time that one command of Docker takes.
 
-/// Shell function `ask_engine WORD PATH...`: prints `WORD JSON` with the answer to each GET request of the Docker Engine
-/// API, one a line. `server` and `name` are short answers: `server VERSION` from the header of any answer, and one line
-/// `name NAME` for each container of a list. Fails if there is no Perl, or if the engine does not answer.
+/// Shell function `ask_engine WORD PATH...`: prints `WORD JSON` with the answer to each GET request of the Docker
+/// Engine API, one a line. `server` and `name` are short answers: `server VERSION` from the header of any answer, and
+/// one line `name NAME` for each container of a list. Fails if there is no Perl, or if the engine does not answer.
 pub const ASK_ENGINE: &str = r#"ask_engine() {
   command -v perl >/dev/null && timeout 10 perl -e '
     while (my ($word, $path) = splice @ARGV, 0, 2) {

@@ -42,9 +42,9 @@ pub struct Seen {
 }
 
 /// Returns the shell that reads the state of Docker. The engine's answer to a ping names its version. The shell starts
-/// Compose from Docker's plugin directories, because `docker compose` starts Compose twice. On a claimed host it does not
-/// start Compose again while the plugin's file is unchanged: `$state/compose` holds the file's identity, and the version
-/// that the file printed.
+/// Compose from Docker's plugin directories, because `docker compose` starts Compose twice. On a claimed host it does
+/// not start Compose again while the plugin's file is unchanged: `$state/compose` holds the file's identity, and the
+/// version that the file printed.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let engine = r#"if command -v docker >/dev/null; then

@@ -83,9 +83,9 @@ fn wanted_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// then.
 ///
 /// A file that Compose parses, such as `.env`, is kept and not reported, like any other ignored file, and services that
-/// mount it see the host's content. But Compose reads only the release's text, as [`in_release`](super::in_release) ensures. So a
-/// process that can write there, such as a service that mounts the directory, cannot choose what root starts. Refusing
-/// such rules would break manifests with a harmless `files:*`.
+/// mount it see the host's content. But Compose reads only the release's text, as [`in_release`](super::in_release)
+/// ensures. So a process that can write there, such as a service that mounts the directory, cannot choose what root
+/// starts. Refusing such rules would break manifests with a harmless `files:*`.
 #[must_use]
 pub(in crate::resource) fn left_to_host(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
     // If the whole directory is gone, no file is kept.

@@ -90,7 +90,8 @@ pub fn as_validated(record: &ReleaseRecord, options: &str) -> String {
 }
 
 /// Returns shell, after [`guard::FUNCTIONS`], that keeps what no release placed and a switch to `record` replaces or
-/// removes: files of others, and what services wrote into files of ours. The shell must run before the switch is journalled: from then on, these paths count as placed.
+/// removes: files of others, and what services wrote into files of ours. The shell must run before the switch is
+/// journalled: from then on, these paths count as placed.
 #[must_use]
 pub fn set_aside(
     subject: &Subject<'_>,
@@ -114,8 +115,8 @@ pub fn set_aside(
     )
 }
 
-/// Returns true if a service of a release can have written a file of ours: it mounts the file, whose content on the host
-/// is not the one that a release placed.
+/// Returns true if a service of a release can have written a file of ours: it mounts the file, whose content on the
+/// host is not the one that a release placed.
 fn is_written(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path) -> bool {
     let mounted = || host.files.begun().any(|record| record.mounts(path));
     let content = |value: &str| value.split_once(' ').map(|(_, content)| content.to_owned());

@@ -1,5 +1,5 @@
-//! Values for comparing files: modes and digests. Digests of secret content are keyed. The plain digest of a secret does
-//! not leave this module.
+//! Values for comparing files: modes and digests. Digests of secret content are keyed. The plain digest of a secret
+//! does not leave this module.
 
 use super::SEED;
 use crate::release::sent::File;

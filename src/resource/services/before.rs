@@ -37,8 +37,8 @@ pub(super) fn none() -> serde_json::Value {
     serde_json::json!({ "scale": 0, "deploy": { "replicas": 0 } })
 }
 
-/// Runs these services of the staged release. If a release is live, they run next to it, with files of the staged tree. If none
-/// is, they run from the live directory, after `placed`, and their dependencies are started first.
+/// Runs these services of the staged release. If a release is live, they run next to it, with files of the staged tree.
+/// If none is, they run from the live directory, after `placed`, and their dependencies are started first.
 pub(super) fn commands(
     subject: &Subject<'_>,
     host: &HostFacts,
@@ -108,7 +108,8 @@ fn place(subject: &Subject<'_>, labels: &str, placed: &str) -> Command {
 }
 
 /// Runs one service next to the live release, with a copy of the files of the staged release: the service may write to
-/// its mounts, and its writes are not released. All paths lead from the application's directory, never from root's state.
+/// its mounts, and its writes are not released. All paths lead from the application's directory, never from root's
+/// state.
 fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
     let (user, group) = host.access.owner;
     format!(

@@ -1,5 +1,5 @@
-//! Names of the facts about services. A Compose service can have any name, even that of another fact, and the label of a
-//! container that somebody else started can have any text.
+//! Names of the facts about services. A Compose service can have any name, even that of another fact, and the label of
+//! a container that somebody else started can have any text.
 
 use std::fmt;
 

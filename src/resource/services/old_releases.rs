@@ -3,8 +3,9 @@
 use crate::model::shell::quote;
 use crate::resource::contract::record::ReleaseRecord;
 
-/// Shell, after [`crate::resource::images::REMOVE`], that removes an image that we brought if no release of the environment runs with it
-/// and the manifest does not name it. An image that another environment needs is kept and stays recorded.
+/// Shell, after [`crate::resource::images::REMOVE`], that removes an image that we brought if no release of the
+/// environment runs with it and the manifest does not name it. An image that another environment needs is kept and
+/// stays recorded.
 pub const UNUSED_IMAGES: &str = r#"if [ -e "$state/brought" ]; then
   { cat "$state/current.json" */release.json 2>/dev/null; wanted; } | grep -o 'sha256:[0-9a-f]\{64\}' | sort -u > "$state/used"
   kept=$(sort -u "$state/brought" | grep -vxF -f "$state/used" | remove_images)
@@ -21,8 +22,8 @@ pub const UNUSED_IMAGES: &str = r#"if [ -e "$state/brought" ]; then
 fi"#;
 
 /// Returns shell that removes old releases from the current directory, and keeps `keep` releases, this one included.
-/// Releases that never converged are removed first: a killed run left them, and they would displace releases that can be
-/// restored. So would earlier releases from the same inputs, which repairs leave.
+/// Releases that never converged are removed first: a killed run left them, and they would displace releases that can
+/// be restored. So would earlier releases from the same inputs, which repairs leave.
 pub fn remove(record: &ReleaseRecord, keep: usize) -> String {
     let id = quote(&record.id);
     let digest = quote(&format!(r#""digest":"{}""#, record.digest));

@@ -34,9 +34,9 @@ pub struct Seen {
 /// Limit of the number of entries of [`Seen::left`], and of containers.
 const MOST: usize = 10_000;
 
-/// Shell that prints the containers of `$project` and its remaining volumes. Without a release, these include the volumes
-/// that an earlier removal kept. For the manifest's project, it prints
-/// volumes and networks only if they are not `$known` to belong to the environment.
+/// Shell that prints the containers of `$project` and its remaining volumes. Without a release, these include the
+/// volumes that an earlier removal kept. For the manifest's project, it prints volumes and networks only if they are
+/// not `$known` to belong to the environment.
 const EACH: &str = r#"  label=label=com.docker.compose.project=$project
   ids="$ids $(timeout 20 docker ps -aq --no-trunc --filter "$label")"
   if [ "$project" != "$wanted" ]; then kinds=volume; elif [ -n "$known" ]; then

@@ -13,9 +13,9 @@ pub fn leave(subject: &Subject<'_>, host: &HostFacts, project: &str, purge: bool
 }
 
 /// Returns shell that removes the environment's objects in one Compose project, after `alone` if nobody else has
-/// containers there: the containers that the environment started and, if nobody else has containers there, the networks.
-/// If `purge` is true, it also removes the volumes. Networks and volumes that anybody else's containers use stay and are
-/// named, wherever these containers come from. So do those that Compose did not make.
+/// containers there: the containers that the environment started and, if nobody else has containers there, the
+/// networks. If `purge` is true, it also removes the volumes. Networks and volumes that anybody else's containers use
+/// stay and are named, wherever these containers come from. So do those that Compose did not make.
 #[must_use]
 pub fn leave_project(subject: &Subject<'_>, host: &HostFacts, project: &str, purge: bool, alone: &str) -> String {
     let label = |name: &str, value: &str| {

@@ -28,8 +28,8 @@ pub const CLAIMED: &str = guarded::CLAIMED;
 /// Functions of `claims.sh`, which the rest of this module calls after [`guard::FUNCTIONS`].
 const FUNCTIONS: &str = include_str!("claims.sh");
 
-/// Shell that notes that the application's directory held files before its environment had a release there. A purge does
-/// not remove such a directory.
+/// Shell that notes that the application's directory held files before its environment had a release there. A purge
+/// does not remove such a directory.
 const HELD: &str = r#"if [ ! -e "$state/claims" ] && [ ! -e "$state/kept" ] && [ ! -e "$state/current.json" ] && [ -n "$(find "$app/" -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null | head -n 1)" ]; then
   write_whole "$state/held" '%s\n' "$app"
 fi
@@ -152,8 +152,9 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Optio
 }
 
 /// Returns shell that runs `script` only if no other environment's directory is the application's, is inside it or
-/// contains it. If `purge` is true, data that others kept in or below the directory counts, too. The question and `script`
-/// are under one lock, so the answer stays true. Otherwise, the shell says who uses the directory, and a purge fails.
+/// contains it. If `purge` is true, data that others kept in or below the directory counts, too. The question and
+/// `script` are under one lock, so the answer stays true. Otherwise, the shell says who uses the directory, and a purge
+/// fails.
 #[must_use]
 pub fn unless_shared(subject: &Subject<'_>, script: &str, purge: bool) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
