@@ -1,8 +1,8 @@
 //! The vault: an environment's OpenTofu state and related data. A state is written only encrypted.
 
+use super::encryption::Seal;
 use super::key;
 use super::model::Outputs;
-use super::seal::Seal;
 use super::state::{self, State};
 use crate::io::store::{Plain, Store};
 use crate::model::failure::{Failure, Reason};

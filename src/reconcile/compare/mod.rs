@@ -12,6 +12,7 @@
 
 pub mod against;
 mod git_commands;
+mod git_filters;
 mod git_tree;
 mod named;
 mod place;

@@ -15,8 +15,6 @@ use std::os::unix::fs::MetadataExt as _;
 
 /// The largest file whose content is compared (bytes). A larger file is compared by its object's id.
 pub const LARGEST: u64 = 8 << 20;
-/// Attributes that let Git change a file between its object and the disk.
-const CHANGING: [&str; 5] = ["filter", "working-tree-encoding", "ident", "eol", "text"];
 
 /// The tracked files whose bytes were read from the disk. Only files that a release needs are read.
 #[derive(Default)]
@@ -113,53 +111,6 @@ impl Repository {
         tokio::task::spawn_blocking(read).await.map_err(|error| cannot(error.to_string()))?
     }
 
-    /// Returns the files that a filter of this machine may have made, with a key or a token and so from more than the
-    /// commit, and the remarks to print about them. Uses the attributes on the disk and those of the index, which a
-    /// checkout uses.
-    async fn filtered(&self, files: &BTreeMap<String, Entry>) -> Result<BTreeMap<String, String>, Failure> {
-        if files.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let set_up = self.filters().await?;
-        let paths: Vec<&str> = files.keys().map(String::as_str).collect();
-        let input = paths.join("\0");
-        let (mut filters, mut others): (BTreeMap<String, String>, BTreeMap<String, BTreeSet<String>>) =
-            Default::default();
-        for source in [&[][..], &["--cached"]] {
-            let words: Vec<&str> =
-                ["check-attr", "-z", "--stdin"].iter().chain(source).chain(&CHANGING).copied().collect();
-            let printed = self.run(&words, input.as_bytes()).await?.map_err(cannot)?;
-            let fields: Vec<String> =
-                printed.split(|byte| *byte == 0).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-            for answer in fields.chunks_exact(3) {
-                let [path, attribute, value] = answer else { continue };
-                if attribute == "filter" && set_up.contains(value) {
-                    filters.insert(path.clone(), value.clone());
-                } else if attribute != "filter" && !matches!(value.as_str(), "unspecified" | "unset") {
-                    others.entry(path.clone()).or_default().insert(format!("{attribute}={value}"));
-                }
-            }
-        }
-        let told = |(path, filter): (String, String)| {
-            let also = others.get(&path).map(|others| others.iter().cloned().collect::<Vec<_>>().join(" "));
-            let also = also.map_or(String::new(), |also| format!(", and changed by {also}"));
-            (path, format!("not compared: it is made by the filter {filter}{also}"))
-        };
-        Ok(filters.into_iter().map(told).collect())
-    }
-
-    /// Returns the names of the filters that this machine applies to files that it checks out.
-    async fn filters(&self) -> Result<BTreeSet<String>, Failure> {
-        let words = ["config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$"];
-        // Git fails if there is none.
-        let printed = self.text(&words).await?.unwrap_or_default();
-        let name = |entry: &str| {
-            let (key, _) = entry.split_once('\n').filter(|(_, command)| !command.is_empty())?;
-            Some(key.strip_prefix("filter.")?.rsplit_once('.')?.0.to_owned())
-        };
-        Ok(printed.split('\0').filter_map(name).collect())
-    }
-
     /// Fills in the sizes of entries that were not read from the disk.
     async fn fill_in_sizes(&self, tree: &mut Tree, paths: impl Iterator<Item = &String>) -> Result<(), Failure> {
         let entries = paths.filter_map(|path| Some((path.clone(), tree.entries().get(path)?.clone())));
@@ -253,7 +204,7 @@ fn id(digits: usize, size: u64, mut content: impl Read) -> io::Result<String> {
     }
 }
 
-fn cannot(why: impl Into<String>) -> Failure {
+pub(super) fn cannot(why: impl Into<String>) -> Failure {
     Failure::new(Reason::CommandFailed, "Cannot read the files that Git tracks").details(why)
 }
 

@@ -2,7 +2,7 @@
 //! on the host, and the host refuses the late commands of its owner.
 
 use super::Session;
-use super::heart::Heart;
+use super::heartbeat::Heart;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::model::holder::{Holder, Owner};

@@ -2,7 +2,7 @@
 
 pub mod checks;
 mod command;
-mod heart;
+mod heartbeat;
 mod lease;
 pub(crate) mod look;
 

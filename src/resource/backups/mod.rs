@@ -75,7 +75,7 @@ fn save(environment: &Environment, application: &Application, backup: &Backup) -
         quote(application.host_directory.as_str()),
         backup.keep_days,
         identify(environment, backup),
-        include_str!("save.sh"),
+        include_str!("save_and_verify.sh"),
     )
 }
 
@@ -214,7 +214,7 @@ pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command 
         quote(&chosen.name),
         if chosen.other { "yes" } else { "" },
         identify(subject.environment, backup),
-        include_str!("check.sh"),
+        include_str!("check_before_restore.sh"),
     );
     Command { title: "check the archive".to_owned(), script, input, limit: LIMIT, reason: Reason::BackupInvalid }
 }
