@@ -101,13 +101,41 @@ fn ports_that_many_services_share_take_no_memory() {
     let ports: Vec<String> = (1000..2000).map(|port| format!("\"{port}:80\"")).collect();
     let mut text = format!("x-ports: &ports [{}]\nservices:\n", ports.join(","));
     let name = "a".repeat(1000);
-    (0..1900).for_each(|number| text += &format!("  ? s{number}{name}\n  : {{ image: demo, ports: *ports }}\n"));
+    for number in 0..1900 {
+        text.extend(["  ? s", &number.to_string(), &name, "\n  : { image: demo, ports: *ports }\n"]);
+    }
     fs::write(folder.path().join("app/compose.yaml"), text).expect("written");
     let script = "ulimit -v 1000000; exec \"$0\" check";
     let mut sh = Command::new("sh");
     let output =
         sh.args(["-c", script, env!("CARGO_BIN_EXE_deployer")]).current_dir(&folder).output().expect("sh starts");
     assert!(output.status.success(), "{output:?}");
+}
+
+/// Compose would use the other name. Whoever moves from Compose to deployer must know that the volumes are others.
+#[test]
+fn a_project_that_the_application_names_is_reported_if_it_is_not_used() {
+    let folder = shop();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let named = |name: &str| format!("name: {name}\nservices: {{ web: {{ image: demo }} }}\n");
+    for (compose, env, expected) in [
+        (named("mine"), "", Some("app/compose.yaml:1:1 names the Compose project mine, but")),
+        (named("shop--production"), "", None),
+        (named("${COMPOSE_PROJECT_NAME}"), "", None),
+        (named("mine"), "COMPOSE_PROJECT_NAME=shop--production\n", None),
+        (named("shop--production"), "COMPOSE_PROJECT_NAME=other\n", Some("The variable COMPOSE_PROJECT_NAME names")),
+    ] {
+        write("app/compose.yaml", &compose);
+        write("app/.env", env);
+        let (out, err, code) = deployer(&folder, &["check"]);
+        assert_eq!(code, 0, "{out}{err}");
+        match expected {
+            Some(words) => {
+                assert!(err.contains(words) && err.contains("set application.compose.project"), "{compose}{env}{err}");
+            }
+            None => assert!(!err.contains("Compose project"), "{compose}{env}{err}"),
+        }
+    }
 }
 
 #[test]

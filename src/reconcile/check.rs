@@ -6,6 +6,7 @@ use crate::model::ending::Ending;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
+use crate::reconcile::consent::{self, OtherProject};
 use crate::reconcile::context::Context;
 use crate::reconcile::pass::{Keep, Pass};
 use crate::reconcile::prepare::{self, Resolve};
@@ -27,7 +28,7 @@ pub async fn run(context: &Context, names: &[String], secrets: bool) -> Ending {
 async fn look(context: &Context, names: &[String], secrets: bool) -> Result<Vec<Failure>, Vec<Failure>> {
     let pass = Pass::open(context, Keep::Never).await?;
     let mut failures = Vec::new();
-    let (mut well, mut publishing) = (Vec::new(), Vec::new());
+    let (mut well, mut publishing, mut others) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(missing) = ssh::missing().await {
         let message =
             format!("{}, and every command that connects needs it: install openssh-client", missing.message());
@@ -43,6 +44,7 @@ async fn look(context: &Context, names: &[String], secrets: bool) -> Result<Vec<
         let hide = |name: &str, known: &_| context.front.hide(name, known);
         match prepare::prepare(environment, resolve, &hide).await {
             Ok(prepared) => {
+                others.extend(OtherProject::of(&prepared));
                 // Otherwise no services are to run there.
                 if let Some(release) = prepared.release.filter(|_| prepared.environment.stage >= Stage::Released) {
                     let (host, published) = (prepared.environment.host(), release.published);
@@ -56,6 +58,7 @@ async fn look(context: &Context, names: &[String], secrets: bool) -> Result<Vec<
         }
         failures.extend(own.into_iter().map(|failure| failure.on(&name)));
     }
+    consent::warn_other_projects(context, others.into_iter());
     failures.extend(published_twice(&publishing));
     if failures.is_empty() {
         context.say(Event::Note(format!("{} is valid: {}", context.file, well.join(", "))));

@@ -25,6 +25,8 @@ pub struct Scanned {
     pub references: Vec<Reference>,
     /// The ports that services without a profile publish literally.
     pub published: Vec<Published>,
+    /// The name of the project, if the Compose files set one, and its place. Included files cannot set it.
+    pub name: Option<(String, Location)>,
     /// A failure for every service that reads more than the release, and for every Compose file that is not YAML.
     pub failures: Vec<Failure>,
 }
@@ -83,6 +85,8 @@ struct Model {
     paths: Vec<Utf8PathBuf>,
     /// The directory that its paths are relative to.
     base: Utf8PathBuf,
+    /// True if another model includes it.
+    included: bool,
     /// True if variables may have other values than those in the application's `.env`.
     own_env: bool,
 }
@@ -124,7 +128,7 @@ impl Site {
 impl Scan<'_> {
     /// Reads Compose models: the given files, then the files that they include.
     fn models(&mut self, paths: Vec<Utf8PathBuf>) {
-        let mut waiting = vec![(Model { paths, base: Utf8PathBuf::new(), own_env: false }, 0)];
+        let mut waiting = vec![(Model { paths, base: Utf8PathBuf::new(), included: false, own_env: false }, 0)];
         while let Some((mut model, depth)) = waiting.pop() {
             if depth > 0 {
                 model.paths.retain(|path| !self.seen.contains(path));
@@ -176,6 +180,10 @@ impl Scan<'_> {
             self.refer(Rc::clone(&document), base.clone());
             let tree = &document.tree;
             for &root in &tree.documents {
+                if let Some((id, name)) = tree.get(root, "name").filter(|_| !model.included) {
+                    let name = tree.text(name).map(str::to_owned);
+                    self.found.name = name.map(|name| (name, self.at(&document, id))).or(self.found.name.take());
+                }
                 for (name, service) in services(tree, root, &mut sites, &mut ports) {
                     self.publish(&document, service, &name, &mut ports);
                     if let Some(mut site) = self.site(&document, base, service) {
@@ -230,7 +238,7 @@ impl Scan<'_> {
         let parent = || paths.first().and_then(|path| path.parent()).unwrap_or(Utf8Path::new("")).to_owned();
         let base = own.unwrap_or_else(parent);
         let own_env = tree.get(id, "env_file").is_some() || (base != "" && self.files.contains_key(&base.join(ENV)));
-        Model { paths, base, own_env }
+        Model { paths, base, included: true, own_env }
     }
 
     /// Records the files that a Compose file names, and those in the files that its services extend.

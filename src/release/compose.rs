@@ -74,8 +74,23 @@ pub fn files(
     if files.values().all(|file| file.sha256.is_some()) {
         sources.clear();
     }
+    let other_project = other_project(&scanned, env.as_deref(), &application.project);
     let Scanned { contexts: builds, published, .. } = scanned;
-    Ok(Release { files, compose_files, builds, published, sources, ..Release::default() })
+    Ok(Release { files, compose_files, builds, published, other_project, sources, ..Release::default() })
+}
+
+/// Returns how the application names a Compose project other than `project`, which it has on the host. Of the two ways,
+/// Compose prefers the variable.
+fn other_project(scanned: &Scanned, env: Option<&str>, project: &str) -> Option<String> {
+    const VARIABLE: &str = "COMPOSE_PROJECT_NAME";
+    let set = env.and_then(|env| dotenv::statements(env).ok()).unwrap_or_default();
+    let set = set.into_iter().rev().find(|statement| statement.key == VARIABLE);
+    if let Some(name) = set.and_then(|statement| statement.value) {
+        return (name != project).then(|| format!("The variable {VARIABLE} names the Compose project {name}"));
+    }
+    let (name, at) = scanned.name.as_ref()?;
+    let differs = name != project && !name.contains(VARIABLE);
+    differs.then(|| format!("{}:{}:{} names the Compose project {name}", at.file, at.line, at.column))
 }
 
 /// Replaces every `NAME.tera` by its rendered `NAME`, and returns the texts of the templates. A rendered file with a

@@ -23,6 +23,9 @@ pub struct Release {
     pub builds: BTreeSet<Utf8PathBuf>,
     /// The ports that the Compose files publish literally.
     pub published: Vec<Published>,
+    /// Where the application names a Compose project other than the environment's, and how, as the beginning of a
+    /// sentence.
+    pub other_project: Option<String>,
     /// The templates, and the application's own `.env` if it is not a template, if a file needs a value that is not
     /// known.
     pub sources: BTreeMap<Utf8PathBuf, String>,
