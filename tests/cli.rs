@@ -177,7 +177,7 @@ fn two_applications_on_one_host_do_not_publish_one_port() {
     for (change, other, expected) in [
         (("", ""), "", Some("their services web and web publish the same port, 8080/tcp")),
         (("192.0.2.1", "192.0.2.2"), "", None),
-        // An address behind a jump host is another one, and nothing runs in an environment that is to be destroyed.
+        // An address behind a jump host is another one, and nothing runs in a destroyed environment.
         (("registered:", "ssh: { jump: me@gate }\n    registered:"), "", None),
         (("registered:", "stage: destroyed\n    registered:"), "", None),
         (("registered:", "stage: running\n    registered:"), "", Some("8080/tcp")),
