@@ -483,8 +483,8 @@ impl Ssh {
     }
 }
 
-/// What tells hosts apart: the address, the SSH port and the jump host. Behind another jump host, an address can be
-/// that of another host.
+/// Identifies a host by its address, SSH port and jump host. The same address behind another jump host can be a
+/// different host.
 pub type HostId = (String, u16, Option<String>);
 
 impl Environment {

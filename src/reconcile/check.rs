@@ -6,7 +6,7 @@ use crate::model::ending::Ending;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
-use crate::reconcile::consent::{self, OtherProject};
+use crate::reconcile::consent;
 use crate::reconcile::context::Context;
 use crate::reconcile::pass::{Keep, Pass};
 use crate::reconcile::prepare::{self, Resolve};
@@ -44,7 +44,7 @@ async fn look(context: &Context, names: &[String], secrets: bool) -> Result<Vec<
         let hide = |name: &str, known: &_| context.front.hide(name, known);
         match prepare::prepare(environment, resolve, &hide).await {
             Ok(prepared) => {
-                others.extend(OtherProject::of(&prepared));
+                others.extend(consent::other_project(&prepared));
                 // Otherwise no services are to run there.
                 if let Some(release) = prepared.release.filter(|_| prepared.environment.stage >= Stage::Released) {
                     let (host, published) = (prepared.environment.host(), release.published);

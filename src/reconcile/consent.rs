@@ -32,37 +32,20 @@ pub fn say_left(context: &Context, proposal: &Proposal) {
     }
 }
 
-/// An environment whose application names a Compose project other than the environment's.
-pub struct OtherProject {
-    environment: String,
-    /// Where the application names it, and how.
-    said: String,
-    /// The environment's project.
-    project: String,
+/// Returns the environment and its warning if its application names another Compose project.
+#[must_use]
+pub fn other_project(prepared: &Prepared) -> Option<(String, String)> {
+    Some((prepared.name().to_owned(), prepared.release.as_ref()?.other_project.clone()?))
 }
 
-impl OtherProject {
-    /// Returns what to warn of, if the application names another project.
-    #[must_use]
-    pub fn of(prepared: &Prepared) -> Option<Self> {
-        let said = prepared.release.as_ref()?.other_project.clone()?;
-        let project = prepared.environment.application.as_ref()?.project.clone();
-        Some(Self { environment: prepared.name().to_owned(), said, project })
-    }
-}
-
-/// Warns of applications that name another Compose project, which Compose would use if somebody ran it by hand. Prints
-/// one warning: the environments of a manifest mostly share an application.
-pub fn warn_other_projects(context: &Context, mut others: impl Iterator<Item = OtherProject>) {
-    let Some(OtherProject { environment, said, project }) = others.next() else { return };
-    let more = match others.count() {
-        0 => String::new(),
-        more => format!(". The same applies to {more} more environments"),
+/// Warns of applications that name another Compose project. Prints one warning: the environments of a manifest mostly
+/// share an application.
+pub fn warn_other_projects(context: &Context, mut others: impl Iterator<Item = (String, String)>) {
+    let Some((environment, message)) = others.next() else { return };
+    let message = match others.count() {
+        0 => message,
+        more => format!("{message}. The same applies to {more} more environments"),
     };
-    let message = format!(
-        "{said}, but containers, networks and volumes get the name {project}. To use the other name, set \
-         application.compose.project{more}"
-    );
     context.say(Event::Warning { environment: Some(environment), message });
 }
 

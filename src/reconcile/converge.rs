@@ -7,17 +7,16 @@ use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
 use crate::model::state::Stage;
 use crate::plan::saved::SavedFile;
-use crate::reconcile::consent::{self, OtherProject};
 use crate::reconcile::context::Context;
 use crate::reconcile::execute::journal::{self, Pace};
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::{Prepared, Resolve};
 use crate::reconcile::propose::Proposal;
 use crate::reconcile::request::{Asked, Goal, Outside, Request};
-use crate::reconcile::saved;
 use crate::reconcile::session::Sessions;
 use crate::reconcile::signals::{self, Stop};
 use crate::reconcile::status;
+use crate::reconcile::{consent, saved};
 use crate::resource;
 use crate::resource::contract::record::Rejection;
 use std::sync::Arc;
@@ -51,7 +50,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     };
     let resolve = if destroy { Resolve::Connection } else { Resolve::Everything };
     let prepared = pass.prepare(environments, resolve).await;
-    consent::warn_other_projects(context, prepared.iter().filter_map(OtherProject::of));
+    consent::warn_other_projects(context, prepared.iter().filter_map(consent::other_project));
     let (sessions, mut proposal) = propose(context, &mut pass, prepared, &request, asked).await;
     if let Some(saved) = &asked.saved {
         proposal = unmoved(context, &mut pass, saved, &sessions, (asked, &request), proposal).await;

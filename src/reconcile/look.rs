@@ -8,7 +8,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Kind, Stage};
 use crate::model::verdict::Judgement;
 use crate::plan::Plan;
-use crate::reconcile::consent::{self, OtherProject};
+use crate::reconcile::consent;
 use crate::reconcile::context::Context;
 use crate::reconcile::pass::{Keep, Pass};
 use crate::reconcile::prepare::{self, Prepared, Resolve};
@@ -86,7 +86,7 @@ pub async fn plan(context: &Context, args: &Dry) -> Result<Ending, Vec<Failure>>
     }
     let environments = pass.select(&args.environments, true)?;
     let prepared = pass.prepare(environments, Resolve::Everything).await;
-    consent::warn_other_projects(context, prepared.iter().filter_map(OtherProject::of));
+    consent::warn_other_projects(context, prepared.iter().filter_map(consent::other_project));
     let named = !args.environments.is_empty();
     let request = Request { resume: named, outside: Outside::Asked, ..Request::look() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;

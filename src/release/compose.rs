@@ -79,18 +79,25 @@ pub fn files(
     Ok(Release { files, compose_files, builds, published, other_project, sources, ..Release::default() })
 }
 
-/// Returns how the application names a Compose project other than `project`, which it has on the host. Of the two ways,
-/// Compose prefers the variable.
+/// Returns a warning if the application names a Compose project other than `project`, which it has on the host. Compose
+/// would use the other one if somebody ran it by hand, and prefers the variable.
 fn other_project(scanned: &Scanned, env: Option<&str>, project: &str) -> Option<String> {
     const VARIABLE: &str = "COMPOSE_PROJECT_NAME";
     let set = env.and_then(|env| dotenv::statements(env).ok()).unwrap_or_default();
     let set = set.into_iter().rev().find(|statement| statement.key == VARIABLE);
-    if let Some(name) = set.and_then(|statement| statement.value) {
-        return (name != project).then(|| format!("The variable {VARIABLE} names the Compose project {name}"));
-    }
-    let (name, at) = scanned.name.as_ref()?;
-    let differs = name != project && !name.contains(VARIABLE);
-    differs.then(|| format!("{}:{}:{} names the Compose project {name}", at.file, at.line, at.column))
+    let (name, place) = match (set.and_then(|statement| statement.value), &scanned.name) {
+        (Some(name), _) => (name, format!("The variable {VARIABLE}")),
+        (None, Some((name, at))) if !name.contains(VARIABLE) => {
+            (name.as_str(), format!("{}:{}:{}", at.file, at.line, at.column))
+        }
+        _ => return None,
+    };
+    (name != project).then(|| {
+        format!(
+            "{place} names the Compose project {name}, but containers, networks and volumes get the name {project}. To \
+             use the other name, set application.compose.project"
+        )
+    })
 }
 
 /// Replaces every `NAME.tera` by its rendered `NAME`, and returns the texts of the templates. A rendered file with a

@@ -23,8 +23,7 @@ pub struct Release {
     pub builds: BTreeSet<Utf8PathBuf>,
     /// The ports that the Compose files publish literally.
     pub published: Vec<Published>,
-    /// Where the application names a Compose project other than the environment's, and how, as the beginning of a
-    /// sentence.
+    /// A warning, if the application names a Compose project other than the environment's.
     pub other_project: Option<String>,
     /// The templates, and the application's own `.env` if it is not a template, if a file needs a value that is not
     /// known.

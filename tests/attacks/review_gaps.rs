@@ -1,5 +1,6 @@
-//! What a review does not compare is never "no changes": submodules, what filters of the machine made, names that
-//! cannot be sent. What a value is read from or made by is compared where the commit holds it.
+//! A review never reports "no changes" for something that it did not compare: submodules, files that a filter on this
+//! machine produced, names that cannot be sent. The files and commands behind values are compared if the commit has
+//! them.
 
 use crate::review::{Run, Work, manifest};
 use assert_cmd::Command;

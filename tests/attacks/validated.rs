@@ -1,6 +1,6 @@
-//! What Docker Compose reads for a release is what it reads when it starts it: files that services of the release can
-//! write to are no part of either. As `sh` really runs it, in a view of its own, with a Docker Compose that reads one
-//! `env_file`.
+//! Docker Compose reads the same files when it validates a release and when it starts it, and never a file that
+//! services of the release can write to. The tests run the real scripts in `sh`, with their own mount namespace and a
+//! Docker Compose that reads one `env_file`.
 
 use camino::Utf8PathBuf;
 use deployer::io::process;

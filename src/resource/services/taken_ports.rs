@@ -1,6 +1,7 @@
 //! Ports that something else on the host holds, so that no service can publish them.
 
 use super::records;
+use crate::manifest::network;
 use crate::model::failure::{Failure, Reason};
 use crate::resource::compose::container::Container;
 use crate::resource::contract::claims;
@@ -13,10 +14,8 @@ use std::net::IpAddr;
 /// Returns true if a port that is published on `wanted` (empty for all addresses) meets a listener on `address`.
 fn meets(wanted: &str, address: Option<IpAddr>) -> bool {
     let wanted = wanted.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-    let (Some(wanted), Some(address)) = (wanted, address) else { return true };
     // A listener on all IPv6 addresses usually listens on all IPv4 addresses too.
-    let same_family = wanted.is_ipv4() == address.is_ipv4() || address == IpAddr::from([0; 16]);
-    same_family && (wanted.is_unspecified() || address.is_unspecified() || wanted == address)
+    network::overlap(wanted, address) || address == Some(IpAddr::from([0; 16]))
 }
 
 /// Refuses a port of a service that something else on the host holds.
