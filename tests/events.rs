@@ -38,6 +38,7 @@ fn environment(failed: Option<FailedView>, observed_at: Option<jiff::Timestamp>)
             restoring: Some("a.tar.gz".to_owned()),
         }),
         services: BTreeMap::from([("web".to_owned(), "running".to_owned())]),
+        unwell: vec!["web is exited (1)".to_owned()],
         unreachable: Some("it does not answer".to_owned()),
     }))
 }

@@ -62,8 +62,8 @@ pub struct Options {
     /// Try releases that were rolled back again
     #[arg(long)]
     pub retry: bool,
-    /// Start with a new, empty volume although the volume that the release had is gone; repeatable
-    #[arg(long, value_name = "VOLUME")]
+    /// Start without this volume, directory or file, which the live release had and is gone; repeatable
+    #[arg(long, value_name = "VOLUME|PATH")]
     pub new_volume: Vec<String>,
     /// How long to wait for another run that has locked the same environment
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = humantime::parse_duration)]

@@ -104,6 +104,7 @@ fn environment(foreign: &str) -> EnvironmentView {
         endpoints: vec![text()],
         backup: Some(backup),
         services: BTreeMap::from([(text(), text())]),
+        unwell: vec![text()],
         unreachable: some(),
     }
 }

@@ -112,6 +112,14 @@ fn health(services: &Facts) -> Health {
     }
 }
 
+/// Returns a phrase for each service and check, and all data, that is not as it must be.
+fn unwell(record: &Record) -> Vec<String> {
+    let facts = record.state.0.get(&Kind::Services).into_iter().flatten();
+    let bad =
+        facts.filter(|(name, value)| Fact::of(name) != Fact::Release && !resource::services::is_well(name, value));
+    bad.map(|(name, value)| resource::services::phrase(name, value)).collect()
+}
+
 /// Combines the health of the services with the state of their backups.
 fn with(health: Health, backup: Option<&BackupView>) -> Health {
     match backup {
@@ -170,6 +178,7 @@ pub fn view(
         endpoints: record.map(|record| record.endpoints.clone()).unwrap_or_default(),
         backup: record.and_then(|record| record.backup.clone()),
         services: record.map(|record| record.services.clone()).unwrap_or_default(),
+        unwell: record.map(unwell).unwrap_or_default(),
         unreachable,
     }
 }

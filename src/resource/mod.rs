@@ -47,7 +47,7 @@ pub struct Subject<'a> {
     pub retry: bool,
     /// True if claims of other environments are taken over.
     pub take_over: bool,
-    /// The volumes that may be new and empty although the live release had them.
+    /// The volumes, and paths on the host, that may be new and empty although the live release had them.
     pub new_volumes: &'a [String],
     /// Substitute for the host's digest key until the host has one. The substitute is random and used in this run only.
     pub fallback_key: &'a crate::resource::contract::record::DigestKey,

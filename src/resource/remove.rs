@@ -158,7 +158,7 @@ fi
 "#;
 
 fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
-    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/model.json" "$state/owned" "$state/own" "$state/login" "$state/before.run" "$state/rejected.json"
+    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/model.json" "$state/owned" "$state/mount-points" "$state/own" "$state/login" "$state/before.run" "$state/rejected.json"
 "#;
     let Some(application) = &subject.environment.application else { return kept.to_owned() };
     let kept = kept.to_owned() + FORGET_MOUNTED;

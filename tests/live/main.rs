@@ -35,6 +35,7 @@ mod lease;
 mod lifecycle;
 mod looking;
 mod main_job;
+mod mounted_data;
 mod networks_and_volumes;
 mod ownership;
 mod protection;

@@ -53,6 +53,8 @@ pub struct EnvironmentView {
     pub backup: Option<BackupView>,
     /// Name of a service → state of that service on the host.
     pub services: BTreeMap<String, String>,
+    /// The services, checks and data that are not as they must be, one phrase each.
+    pub unwell: Vec<String>,
     /// Reason why the environment could not be observed now, if it could not.
     pub unreachable: Option<String>,
 }

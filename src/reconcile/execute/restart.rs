@@ -66,7 +66,8 @@ pub(super) async fn carry_out(session: &mut Session, service: Option<&str>) -> R
 
 fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure> {
     let subject = session.prepared.subject();
-    if let Some(refused) = resource::preflight(Kind::Access, &subject, session.facts()) {
+    let access = resource::preflight(Kind::Access, &subject, session.facts());
+    if let Some(refused) = access.or_else(|| services::restart_preflight(&subject, session.facts())) {
         return Err(refused);
     }
     let services = services::records::of(&subject, session.facts());

@@ -137,7 +137,9 @@ async fn consent(
 
 /// Returns a failure unless the host's data is this environment's and has backups.
 fn admit(session: &Session) -> Result<(), Failure> {
-    let refused = resource::preflight(Kind::Access, &session.prepared.subject(), session.facts());
+    let subject = session.prepared.subject();
+    let access = resource::preflight(Kind::Access, &subject, session.facts());
+    let refused = access.or_else(|| resource::services::restore_preflight(&subject, session.facts()));
     refused.map_or_else(|| ready(session), Err)
 }
 

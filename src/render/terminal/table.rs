@@ -212,6 +212,9 @@ fn or_dash<T: ToString>(values: &[T], separator: &str) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 
+/// Limit of the number of lines about what is unhealthy in one environment, unless the user asks for details.
+const UNWELL: usize = 5;
+
 /// Returns the facts that do not fit into a column, one line each.
 fn remarks(environment: &EnvironmentView, look: Look) -> String {
     let name = &defuse::line(&environment.name);
@@ -224,6 +227,15 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
         let step = failed.kind.map(|kind| format!(" at {kind}")).unwrap_or_default();
         let (message, reason) = (defuse::line(&failed.message), defuse::line(&failed.reason));
         let _ = writeln!(out, "{name}: failed{step}: {message} ({reason}, {:.0})", failed.at);
+    }
+    let unwell = environment.unwell.iter().filter(|_| environment.health == Health::Unhealthy);
+    let shown = if look.verbose { usize::MAX } else { UNWELL };
+    for phrase in unwell.clone().take(shown) {
+        let _ = writeln!(out, "{name}: unhealthy: {}", defuse::line(phrase));
+    }
+    match unwell.count().saturating_sub(shown) {
+        0 => {}
+        more => _ = writeln!(out, "{name}: unhealthy: {more} more (-v shows all)"),
     }
     if let Some(owner) = &environment.in_progress {
         let _ = writeln!(out, "{name}: locked by another run: {}", defuse::line(owner));

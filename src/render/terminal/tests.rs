@@ -73,6 +73,7 @@ fn environment(name: &str) -> EnvironmentView {
         endpoints: vec!["http://203.0.113.7:8080".to_owned()],
         backup: None,
         services: std::collections::BTreeMap::new(),
+        unwell: Vec::new(),
         unreachable: None,
     }
 }

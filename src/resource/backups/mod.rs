@@ -8,6 +8,7 @@ use crate::model::event::BackupView;
 use crate::model::failure::Reason;
 use crate::model::input::Input;
 use crate::model::shell::quote;
+use crate::resource::services::MISSING;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ fn save(environment: &Environment, application: &Application, backup: &Backup) -
     };
     let identity = environment.identity();
     format!(
-        "state=/var/lib/deployer/{identity}\napp={}\nidentity={identity}\ndays={}\n{}{RELEASE}after() {{ {after}; }}\n{}",
+        "state=/var/lib/deployer/{identity}\napp={}\nidentity={identity}\ndays={}\n{}{RELEASE}{MISSING}after() {{ {after}; }}\n{}",
         quote(application.host_directory.as_str()),
         backup.keep_days,
         identify(environment, backup),

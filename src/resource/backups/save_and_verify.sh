@@ -17,6 +17,8 @@ make() {
   rm -rf "$work" "$work.check" "$new"
   mkdir "$work" "$work/data" "$work.check"
   can_run || { echo "The live release has no script that can make a backup: run deployer apply first" >&2; exit 1; }
+  lost=$(missing_data | sed -n 's/^unmounted \(.*\)\t\(.*\)/\2 was on a disk that is not mounted at \1/p' | head -n 1)
+  [ -z "$lost" ] || { echo "$lost" >&2; exit 1; }
   limit_files "$backups"
   about_data save "$work/data"
   cp -a "${tree:?}" "$work/release"

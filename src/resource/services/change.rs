@@ -3,6 +3,7 @@
 
 use super::ByService;
 use super::before;
+use super::mounted_data;
 use super::networks_and_volumes;
 use super::old_releases;
 use super::records;
@@ -101,6 +102,7 @@ fn up(
         &unfinished(&record.project),
         &thaw(&record.project),
         &without(subject, host, record),
+        &mounted_data::forget(subject, host),
         &start::guarded(record, host, &run),
         "[ \"$code\" = 0 ] || exit \"$code\"\n",
         &networks_and_volumes::remove_others(host, record),
@@ -263,7 +265,7 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     let script = format!(
         r#"umask 077
 {current}{rejected}write_whole "$state/owned" %s {owned}
-rm -f "$state/staged" "$state/swapping.json"
+{mounted}rm -f "$state/staged" "$state/swapping.json"
 cd "$state/releases"
 [ ! -d {id} ] || {{ cp "$state/current.json" {id}/release.json.new; mv {id}/release.json.new {id}/release.json; }}
 {old_releases}wanted() {{
@@ -283,6 +285,7 @@ cd "$state/releases"
         current = keep("current.json", &json),
         rejected = if accepted { rejection(host, &[], &record) } else { String::new() },
         owned = quote(&files::lines(ours)),
+        mounted = mounted_data::note(&record),
         id = quote(&record.id),
         old_releases = old_releases::remove(&record, subject.environment.keep_releases),
         unused = old_releases::UNUSED_IMAGES,

@@ -14,6 +14,8 @@ pub enum Fact<'a> {
     Network(&'a str),
     /// A volume of the application, by its name at the engine.
     Volume(&'a str),
+    /// Data of the host that services mount, by its path.
+    Data(&'a str),
     /// The volumes of another Compose project.
     Volumes(&'a str),
     /// The state of a service in another Compose project, as `PROJECT/SERVICE`.
@@ -28,6 +30,7 @@ const CHECK: &str = "check ";
 const VOLUMES: &str = "volumes of ";
 const NETWORK: &str = "network ";
 const VOLUME: &str = "volume ";
+const DATA: &str = "data ";
 /// Beginning of the names of those services whose own names would be another fact's.
 const SERVICE: &str = "service ";
 
@@ -46,6 +49,8 @@ impl<'a> Fact<'a> {
             Self::Network(network)
         } else if let Some(volume) = after(VOLUME) {
             Self::Volume(volume)
+        } else if let Some(path) = after(DATA) {
+            Self::Data(path)
         } else if let Some(service) = after(SERVICE) {
             Self::Service(service)
         } else if name.contains('/') {
@@ -73,6 +78,7 @@ impl fmt::Display for Fact<'_> {
             Self::Volumes(project) => write!(f, "{VOLUMES}{project}"),
             Self::Network(name) => write!(f, "{NETWORK}{name}"),
             Self::Volume(name) => write!(f, "{VOLUME}{name}"),
+            Self::Data(path) => write!(f, "{DATA}{path}"),
             Self::Service(name) if Fact::of(name) != *self => write!(f, "{SERVICE}{name}"),
             Self::Former(name) | Self::Service(name) => f.write_str(name),
         }
@@ -86,7 +92,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_service_has_its_own_fact(name in "(service |check |volumes of |network |volume |release|[a-z/ ]){0,4}") {
+        fn every_service_has_its_own_fact(name in "(service |check |volumes of |network |volume |data |release|[a-z/ ]){0,4}") {
             let fact = Fact::Service(&name).to_string();
             prop_assert_eq!(Fact::of(&fact), Fact::Service(&name));
         }

@@ -4,6 +4,7 @@
 mod before;
 mod change;
 pub(super) mod fact;
+mod mounted_data;
 mod networks_and_volumes;
 mod old_releases;
 mod probe;
@@ -14,6 +15,7 @@ mod taken_ports;
 pub use before::end_left;
 pub use change::{commands, finish, restore};
 pub use fact::Fact;
+pub use mounted_data::MISSING;
 pub use networks_and_volumes::remark;
 pub use probe::{Seen, parse, probe};
 
@@ -34,6 +36,7 @@ use std::time::Duration;
 pub fn is_well(fact: &str, value: &str) -> bool {
     match Fact::of(fact) {
         Fact::Check(_) => value == crate::resource::compose::check::PASSES,
+        Fact::Data(_) => value == mounted_data::THERE,
         Fact::Network(_) | Fact::Volume(_) | Fact::Volumes(_) => true,
         Fact::Release | Fact::Former(_) | Fact::Service(_) => container::good(value),
     }
@@ -125,6 +128,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         facts.insert(format!("{}/{}", container.project, container.service), state);
     }
     networks_and_volumes::observed(subject, host, &mut facts);
+    mounted_data::facts(subject, host, &mut facts, false);
     facts.extend(volumes_left(subject, host).map(|(fact, names)| (fact, names.join(", "))));
     for check in gating(subject) {
         if let Some(found) = host.check(&check.name) {
@@ -159,6 +163,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         facts.insert(Fact::Release.to_string(), digest);
     }
     networks_and_volumes::desired(subject, host, &mut facts);
+    mounted_data::facts(subject, host, &mut facts, true);
     let running = ByService::of(subject, host);
     for (name, record) in records::of(subject, host) {
         let state = running.judge(subject, host, &name, &record);
@@ -197,8 +202,22 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         return Some(Failure::new(Reason::ComposeInvalid, message).hint("Mount a path without control characters"));
     }
     networks_and_volumes::preflight(subject, host)
+        .or_else(|| mounted_data::preflight(subject, host, host.files.newest()?, &records::of(subject, host)))
         .or_else(|| taken_ports::preflight(subject, host))
         .or_else(|| files::live_preflight(subject, host))
+}
+
+/// Refuses to start the live release's services again while data that they had is missing.
+#[must_use]
+pub fn restart_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let live = host.files.begun().next()?;
+    mounted_data::preflight(subject, host, live, &live.services)
+}
+
+/// Refuses to bring data back to a place that is hidden while its disk is not mounted.
+#[must_use]
+pub fn restore_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    mounted_data::restore_preflight(subject, host)
 }
 
 /// Returns the release that did not become healthy and the last healthy release, if the latter must be restored.

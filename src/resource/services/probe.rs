@@ -1,5 +1,6 @@
 //! Services and listeners on a host, and the shell that reads them.
 
+use super::mounted_data::{self, Missing};
 use super::networks_and_volumes::{self, Engine, PROBE as OBJECTS};
 use crate::model::checked;
 use crate::model::shell::quote;
@@ -29,9 +30,11 @@ pub struct Seen {
     pub checks: BTreeMap<String, String>,
     /// Networks, volumes and names of containers that the engine has.
     pub engine: Engine,
+    /// Data of the live release that is missing.
+    pub missing: Missing,
 }
 
-/// Limit of the number of entries of [`Seen::left`], and of containers.
+/// Limit of the number of entries of [`Seen::left`] and [`Seen::missing`], and of containers.
 const MOST: usize = 10_000;
 
 /// Shell that prints the containers of `$project` and its remaining volumes. Without a release, these include the
@@ -68,6 +71,8 @@ fi
         each = claims::each_project(subject.environment, application, EACH),
         format = quote(container::FORMAT),
     );
+    script += mounted_data::MISSING;
+    script += "missing_data\n";
     script += &check::probe(&subject.environment.checks);
     script
 }
@@ -97,12 +102,14 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             line.split_once(' ').filter(|(word, _)| networks_and_volumes::WORDS.contains(word))
         {
             seen.engine.read(word, value);
+        } else if let Some((path, loss)) = mounted_data::read(line) {
+            seen.missing.insert(path, loss);
         } else if line.starts_with('{') {
             seen.containers.extend(container::parse(line));
         }
         let volumes = seen.left.values().map(BTreeSet::len).sum::<usize>() + seen.kept.len();
-        if seen.containers.len() > MOST || volumes > MOST {
-            return Err(format!("its Compose projects have more than {MOST} containers or volumes"));
+        if seen.containers.len() > MOST || volumes > MOST || seen.missing.len() > MOST {
+            return Err(format!("its Compose projects have more than {MOST} containers, volumes or mounts"));
         }
     }
     if let Some(still) = still {

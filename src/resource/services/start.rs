@@ -63,7 +63,7 @@ fn above(record: &ReleaseRecord, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
 
 /// Returns the absolute path of a path relative to the application's directory. The directory itself is an empty path.
 /// An absolute path is returned unchanged.
-fn absolute(record: &ReleaseRecord, path: &Utf8Path) -> Utf8PathBuf {
+pub(super) fn absolute(record: &ReleaseRecord, path: &Utf8Path) -> Utf8PathBuf {
     Utf8Path::new(&record.directory).join(path).as_str().trim_end_matches('/').into()
 }
 
