@@ -181,6 +181,60 @@ fn a_broken_manifest_is_reported_once_and_the_last_good_one_kept() {
 }
 
 #[test]
+fn a_manifest_that_becomes_a_pipe_or_endless_stops_no_watch() {
+    let watch = Watch::start(folder(), &["--interval", "1h"]);
+    watch.hear("reconciled");
+    let path = watch.folder.path().join("deployment.yaml");
+    let new = watch.folder.path().join("new");
+    std::os::unix::fs::symlink("/dev/zero", &new).expect("a link");
+    std::fs::rename(&new, &path).expect("renamed");
+    watch.hear_that("the error", |event| event["type"] == "error" && event["reason"] == "manifest-missing");
+    let made = Command::new("mkfifo").arg(&new).status();
+    assert!(made.expect("mkfifo starts").success());
+    std::fs::rename(&new, &path).expect("renamed");
+    watch.signal("HUP");
+    assert_eq!(watch.get("/healthz").0, 503);
+    assert_eq!(watch.end("TERM").0, 143);
+}
+
+#[test]
+fn silent_connections_keep_a_watch_neither_from_its_work_nor_from_answers() {
+    let watch = Watch::start(folder(), &["--interval", "1h"]);
+    watch.hear("reconciled");
+    let silent: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&watch.address).expect("it listens");
+            write!(stream, "GET /healthz HTTP/1.1\r\nX: ").expect("sent");
+            stream
+        })
+        .collect();
+    assert_eq!(watch.get("/healthz"), (200, "ok\n".to_owned()));
+    let open = std::fs::read_dir(format!("/proc/{}/fd", watch.child.id())).expect("its descriptors").count();
+    assert!(open < 150, "{open} files are open");
+    drop(silent);
+}
+
+#[test]
+fn links_that_lead_to_one_directory_by_very_many_paths_stop_no_watch() {
+    let folder = folder();
+    let app = folder.path().join("app");
+    for depth in 0..30 {
+        let directory = app.join(format!("d{depth}"));
+        std::fs::create_dir_all(&directory).expect("made");
+        for name in ["a", "b"] {
+            std::os::unix::fs::symlink(format!("../d{}", depth + 1), directory.join(name)).expect("a link");
+        }
+    }
+    std::fs::create_dir_all(app.join("d30")).expect("made");
+    let manifest = MANIFEST.to_owned() + "    application: { compose: { directory: ./app } }\n";
+    save(folder.path(), "deployment.yaml", &manifest);
+    save(folder.path(), "app/compose.yaml", "services: { web: { image: demo } }\n");
+    let watch = Watch::start(folder, &["--interval", "1h"]);
+    watch.hear_that("a refusal", |event| event["type"] == "error");
+    assert_eq!(watch.end("TERM").0, 143);
+}
+
+#[test]
 fn failures_are_tried_again_ever_later_and_an_interrupt_ends_it() {
     let watch = Watch::start(folder(), &["--interval", "1s"]);
     let pauses: Vec<Duration> = (0..4)

@@ -6,5 +6,6 @@ pub mod opentofu;
 pub mod process;
 pub mod scratch;
 pub mod secret;
+pub mod server;
 pub mod ssh;
 pub mod store;

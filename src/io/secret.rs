@@ -1,8 +1,7 @@
 //! Reads values from their sources: environment variables, files and commands of the runner.
 
 use crate::io::process::{self, Environment};
-use crate::manifest::{below, scope};
-use crate::model::bounded;
+use crate::manifest::below;
 use crate::model::failure::{Failure, Reason};
 use crate::model::secret::{SecretSource, Value};
 use camino::Utf8PathBuf;
@@ -68,16 +67,9 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
     }
 }
 
-/// Reads a regular file of at most [`LARGEST`] bytes that is not the kernel's. Follows links.
+/// Reads a file of at most [`LARGEST`] bytes.
 async fn file(path: Utf8PathBuf) -> std::io::Result<Vec<u8>> {
-    let read = move || {
-        let real = path.canonicalize_utf8()?;
-        if scope::is_kernels(&real) {
-            return Err(ErrorKind::InvalidInput.into());
-        }
-        bounded::whole(below::regular(&real)?, LARGEST)
-    };
-    tokio::task::spawn_blocking(read).await?
+    tokio::task::spawn_blocking(move || below::bytes(&path, LARGEST)).await?
 }
 
 /// Returns the bytes as text without one trailing newline. Wipes bytes that are not UTF-8.

@@ -1,6 +1,7 @@
 //! Opens and creates files below a directory of this machine without following a link in any component. The directory
 //! itself is a path that a user named: it may be a link.
 
+use super::scope;
 use crate::model::bounded;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use rustix::fs::{
@@ -56,10 +57,25 @@ pub fn regular(path: &Utf8Path) -> io::Result<File> {
     only_regular(File::from(openat(CWD, path.as_std_path(), FILE, Mode::empty())?))
 }
 
-/// Reads a regular file of at most `limit` bytes of UTF-8. Follows links.
+/// Reads a regular file of at most `limit` bytes that a user or a manifest named. Follows links. Refuses files that show
+/// state of the kernel: some of them block.
+///
+/// # Errors
+/// Also `InvalidInput` for anything but a regular file on a disk, and `FileTooLarge`.
+pub fn bytes(path: &Utf8Path, limit: u64) -> io::Result<Vec<u8>> {
+    let real = path.canonicalize_utf8()?;
+    if scope::is_kernels(&real) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file on a disk"));
+    }
+    bounded::whole(regular(&real)?, limit)
+}
+
+/// Reads UTF-8 text, as [`bytes`] does.
+///
+/// # Errors
+/// Also `InvalidData` for other encodings.
 pub fn text(path: &Utf8Path, limit: u64) -> io::Result<String> {
-    let bytes = bounded::whole(regular(path)?, limit)?;
-    String::from_utf8(bytes).map_err(io::Error::other)
+    String::from_utf8(bytes(path, limit)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 fn only_regular(file: File) -> io::Result<File> {

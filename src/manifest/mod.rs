@@ -33,6 +33,7 @@ pub use rules::{NEEDS_KEY, shown};
 pub use schema::{schema, schema_text};
 pub use suggest::nearest;
 pub use template::template;
+pub use yaml::LARGEST;
 
 use crate::model::failure::Location;
 use crate::model::secret::SecretSource;

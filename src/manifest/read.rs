@@ -7,12 +7,13 @@ use super::faults::Report;
 use super::rules::{self, Reading};
 use super::spec::{ManifestSpec, ValueSpec};
 use super::written::{Given, Spot};
-use super::{Manifest, mask, yaml};
+use super::{Manifest, below, mask, yaml};
 use crate::manifest::scope::{Extent, Scope};
 use crate::model::failure::{Failure, Location, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt as _;
 use std::sync::Arc;
 
 /// Reads and checks a trusted manifest, as [`load_within`] does.
@@ -200,11 +201,18 @@ fn literals(spec: &ManifestSpec) -> Vec<Spot> {
         .collect()
 }
 
-/// Refuses a manifest that is a link out of its scope. A pipe that the user names is not on a disk and is accepted.
+/// Returns true for standard input and for a pipe that the user names, such as that of a shell's `<(command)`. A link to
+/// a pipe or a device is none: the author of a commit chooses the targets of links.
+fn is_pipe(path: &str) -> bool {
+    let own = |directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.parse::<u32>().is_ok());
+    let is_named = || std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    path == "-" || own("/dev/fd/") || own("/proc/self/fd/") || is_named()
+}
+
+/// Refuses a manifest that is a link out of its scope. A pipe is not on a disk and is accepted.
 fn admitted(path: &str, scope: &Scope) -> Result<(), Failure> {
-    let is_pipe = path == "-" || std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
     let whole = camino::absolute_utf8(path).map_err(|error| unreadable(path, error))?;
-    match scope.refuse(&whole).filter(|_| !is_pipe) {
+    match scope.refuse(&whole).filter(|_| !is_pipe(path)) {
         Some(refusal) => Err(refusal.failure(Reason::ManifestInvalid, path.into())),
         None => Ok(()),
     }
@@ -224,7 +232,8 @@ fn text_at(path: &str) -> Result<String, Failure> {
             let hint = format!("Name the file: {}/deployment.yaml", path.trim_end_matches('/'));
             return Err(Failure::new(Reason::ManifestMissing, format!("{path} is a directory")).hint(hint));
         }
-        let file = std::fs::File::open(path).map_err(|error| unreadable(path, error))?;
+        let file = if is_pipe(path) { std::fs::File::open(path) } else { below::regular(path.into()) };
+        let file = file.map_err(|error| unreadable(path, error))?;
         file.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
     }
     String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))

@@ -35,7 +35,7 @@ async fn inventory(context: &Context, names: &[String], form: Form) -> Result<En
     let hosts: Vec<(String, Map<String, Value>)> =
         environments.iter().map(|environment| (environment.name.to_string(), variables(environment))).collect();
     let failures: Vec<Failure> =
-        hosts.iter().flat_map(|(name, all)| all.iter().filter_map(|value| templated(name, value))).collect();
+        hosts.iter().flat_map(|(name, all)| all.iter().filter_map(|value| unsafe_value(name, value))).collect();
     if !failures.is_empty() {
         return Err(failures);
     }
@@ -63,12 +63,17 @@ fn variables(environment: &Environment) -> Map<String, Value> {
     all
 }
 
-/// Refuses a value that Ansible would evaluate as a template. No format of an inventory can escape one.
-fn templated(environment: &str, (variable, value): (&String, &Value)) -> Option<Failure> {
+/// Refuses a value that Ansible would evaluate as a template, which no format of an inventory can escape, and a value
+/// with a line break, which the format INI cannot.
+fn unsafe_value(environment: &str, (variable, value): (&String, &Value)) -> Option<Failure> {
     let text = value.as_str()?;
-    let mark = ["{{", "{%", "{#"].into_iter().find(|mark| text.contains(mark))?;
-    let message =
-        format!("{variable} would be {text:?}, which Ansible evaluates as a template because it contains {mark}");
+    let mark = ["{{", "{%", "{#"].into_iter().find(|mark| text.contains(mark));
+    let why = match mark {
+        Some(mark) => format!("which Ansible evaluates as a template because it contains {mark}"),
+        None if text.contains(char::is_control) => "which contains control characters".to_owned(),
+        None => return None,
+    };
+    let message = format!("{variable} would be {text:?}, {why}");
     let hint = "Rename the file or its directory, and change its path in the manifest";
     Some(Failure::new(Reason::Usage, message).hint(hint).on(environment))
 }

@@ -155,7 +155,8 @@ pub async fn probe(context: &Context, name: &str) -> Result<Ending, Vec<Failure>
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }
 
-/// Prints the status of each environment. With `judged`, an unhealthy or unreachable environment is a failure.
+/// Prints the status of each environment. An unreachable host is a failure; with `judged`, an unhealthy environment is
+/// one too.
 pub async fn status(context: &Context, names: &[String], offline: bool, judged: bool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(names, false)?;
@@ -193,10 +194,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
     for view in views.into_values() {
         context.say(Event::Environment(Box::new(view)));
     }
-    if !judged {
-        // An unreachable host is part of the answer, not a failure of the command.
-        pass.failures.retain(|failure| !failure.reason.unreachable());
-    } else if !well && pass.failures.is_empty() {
+    if judged && !well && pass.failures.is_empty() {
         pass.fail(Failure::new(Reason::Unhealthy, "Not every environment is healthy").hint("See the table above"));
     }
     end(pass, sessions, Outcome::Ok).await

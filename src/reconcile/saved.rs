@@ -1,7 +1,7 @@
 //! Saved plans on the runner: written by `plan --out`, read by `apply FILE` and `show FILE`. Contacts no host.
 
 use crate::manifest;
-use crate::model::bounded;
+use crate::manifest::below;
 use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome, PlanView};
 use crate::model::failure::{Failure, Reason};
@@ -39,8 +39,7 @@ pub fn read(path: &str) -> Result<SavedFile, Failure> {
 
 /// Reads a file's text. Reads no more than the limit.
 fn text(path: &str) -> io::Result<String> {
-    let bytes = bounded::whole(std::fs::File::open(path)?, LIMIT)?;
-    String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+    below::text(path.into(), LIMIT)
 }
 
 /// Binds a plan to the current observation, seals it and writes it, readable only by its owner.

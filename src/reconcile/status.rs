@@ -159,6 +159,8 @@ pub fn view(
     left: Vec<Left>,
     unreachable: Option<String>,
 ) -> EnvironmentView {
+    // The last known health of an unreachable host says nothing about now.
+    let current = record.filter(|_| unreachable.is_none());
     EnvironmentView {
         name: environment.name.to_string(),
         target: if environment.provision.is_some() { "provisioned" } else { "registered" },
@@ -167,7 +169,7 @@ pub fn view(
             _ => environment.address.clone(),
         },
         stage: record.map_or(Stage::Created, |record| record.stage),
-        health: record.map_or(Health::None, |record| record.health),
+        health: current.map_or(Health::None, |record| record.health),
         drifted,
         left,
         failed: record.and_then(|record| record.failed.clone()),
@@ -177,8 +179,8 @@ pub fn view(
         observed_at: record.map(|record| record.observed_at),
         endpoints: record.map(|record| record.endpoints.clone()).unwrap_or_default(),
         backup: record.and_then(|record| record.backup.clone()),
-        services: record.map(|record| record.services.clone()).unwrap_or_default(),
-        unwell: record.map(unwell).unwrap_or_default(),
+        services: current.map(|record| record.services.clone()).unwrap_or_default(),
+        unwell: current.map(unwell).unwrap_or_default(),
         unreachable,
     }
 }

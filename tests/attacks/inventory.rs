@@ -9,11 +9,18 @@ fn no_value_of_an_inventory_is_a_template() {
     let manifest = |name: &str| {
         format!(
             "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: {{ address: 127.0.0.1 }}\n    ssh: {{ user: deploy, \
-             identity_file: \"./{name}\" }}\n"
+             identity_file: {name} }}\n",
+            name = serde_json::json!(format!("./{name}"))
         )
     };
-    for (name, bad) in [("k{{ 7*7 }}", true), ("k{% raw %}", true), ("k{# x #}", true), ("k{x}", false), ("key", false)]
-    {
+    for (name, bad) in [
+        ("k{{ 7*7 }}", true),
+        ("k{% raw %}", true),
+        ("k{# x #}", true),
+        ("k\n[all:vars]\nx", true),
+        ("k{x}", false),
+        ("key", false),
+    ] {
         let key = work.repository().join(name);
         let words = ["-q", "-t", "ed25519", "-N", "", "-f"];
         let made = std::process::Command::new("ssh-keygen").args(words).arg(&key).status().unwrap();

@@ -22,6 +22,7 @@ mod image_names;
 mod inventory;
 mod key_outlives;
 mod mounts;
+mod named_files;
 mod offline;
 mod offline_uncompared;
 mod output;

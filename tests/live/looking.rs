@@ -108,10 +108,10 @@ fn offline_needs_neither_host_nor_secrets() {
     assert_eq!(change(&plan, "html/index.html")["diff"], json!(null));
     assert!(plan.of("plan")[0]["observed_seconds_ago"].is_u64());
 
-    // A host that does not answer is part of a status, and fails a plan.
-    let line = work.run(&["status", "--json"]).expect(0).of("environment")[0].clone();
+    // A host that does not answer is part of a status, which tells no health of it and fails.
+    let line = work.run(&["status", "--json"]).expect(7).of("environment")[0].clone();
     assert!(line["unreachable"].as_str().is_some_and(|why| why.contains("refuse")), "{line}");
-    assert_eq!(line["stage"], "running");
+    assert_eq!((&line["stage"], &line["health"]), (&json!("running"), &json!("none")));
     assert_eq!(
         Work::finish(work.command(&["plan", "--json"]).env("SHOP_TOKEN", "secret")).expect(7).reasons(),
         ["connection-refused"]

@@ -5,6 +5,7 @@ use super::key::random;
 use super::lock::{self, Lock};
 use super::state;
 use super::vault::Vault;
+use crate::io::server;
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use crate::model::holder::Holder;
@@ -76,10 +77,7 @@ impl Served {
             trouble: Mutex::default(),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
-        let task = tokio::spawn(async move {
-            // The server ends with the run.
-            let _ = axum::serve(listener, router).await;
-        });
+        let task = tokio::spawn(server::serve(listener, router));
         Ok(Self { variables: variables.map(|(name, value)| (name.to_owned(), value.into())).into(), inner, task })
     }
 

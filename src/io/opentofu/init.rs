@@ -4,6 +4,8 @@
 use super::context::{Backend, CallContext, Work};
 use super::model::Say;
 use super::working_directory;
+use crate::manifest::below;
+use crate::model::bounded;
 use crate::model::digest::Digest;
 use crate::model::failure::Failure;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -56,7 +58,12 @@ fn rests_on(work: &Work, context: &CallContext) -> String {
         .part(work.tofu.program.as_str())
         .part(&work.tofu.version)
         .part(work.plugins.as_str())
-        .part(work.settings.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default())
+        .part(
+            work.settings
+                .as_ref()
+                .and_then(|path| below::bytes(path, bounded::SMALL_FILE as u64).ok())
+                .unwrap_or_default(),
+        )
         .part(fs::read(context.directory.lock_file()).unwrap_or_default())
         .part([u8::from(matches!(work.backend, Backend::Own(_)))]);
     for (name, text) in work.files.iter().filter(|(name, _)| !name.contains(".tfvars")) {

@@ -1,6 +1,7 @@
 //! Encryption keys of states: derived from a passphrase, or drawn at random and kept in a file. No key is kept in the
 //! store.
 
+use crate::manifest::below;
 use crate::model::failure::{Failure, Reason};
 use argon2::{Algorithm, Argon2, Params, Version};
 use camino::Utf8Path;
@@ -24,12 +25,15 @@ pub(super) fn derived(passphrase: &[u8], salt: &[u8]) -> Result<Key, argon2::Err
     Ok(key)
 }
 
+/// The largest file of a key (bytes).
+const LARGEST: u64 = 4 << 10;
+
 /// Reads the key from a file. If the file does not exist and `make` is true, draws a key and writes it.
 pub(super) fn kept(path: &Utf8Path, make: bool) -> io::Result<Key> {
-    let text = match fs::read_to_string(path) {
+    let text = match below::text(path, LARGEST) {
         Err(error) if error.kind() == ErrorKind::NotFound && make => {
             keep(path, &random::<32>().map_err(|failure| io::Error::other(failure.message()))?)?;
-            fs::read_to_string(path)
+            below::text(path, LARGEST)
         }
         other => other,
     };

@@ -6,6 +6,7 @@ use super::master::Call;
 use super::settings::{HELPER, Settings, words};
 use crate::io::process::{self, Environment};
 use crate::io::scratch::SecretFile;
+use crate::manifest::below;
 use crate::manifest::environment::Identity;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
@@ -13,9 +14,13 @@ use camino::Utf8Path;
 use secrecy::ExposeSecret;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use zeroize::Zeroizing;
+
+/// The largest file of a private key (bytes).
+const LARGEST: u64 = 64 << 10;
 
 impl Call<'_> {
     /// Places the private key under a path that needs no quotes, and passes the path to ssh.
@@ -85,7 +90,10 @@ impl Call<'_> {
         if !about.is_file() {
             return Err(unusable("is not a file".into()));
         }
-        let text = fs::read(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
+        let text = below::bytes(path, LARGEST).map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => unusable("is too large for a private key".into()),
+            _ => unusable(format!("cannot be read: {}", plain(&error))),
+        })?;
         let text = String::from_utf8(text).map(Zeroizing::new);
         let text = text.map_err(|_| unusable("is not a private key that OpenSSH can read".into()))?;
         let own = fs::metadata(self.directory.path()).is_ok_and(|directory| directory.uid() == about.uid());

@@ -1,6 +1,7 @@
 //! Creates and replaces a manifest's file in one step. Does not leave half a file, change the file's mode, or overwrite
 //! a concurrent change.
 
+use crate::manifest::{LARGEST, below};
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
 use std::fs::{self, Permissions};
@@ -44,7 +45,7 @@ pub fn write(path: &Utf8Path, old: &str, new: &str) -> Result<(), Failure> {
     };
     // A link stays a link: its target is replaced.
     let target = path.canonicalize_utf8().map_err(failed)?;
-    if fs::read_to_string(&target).map_err(failed)? != old {
+    if below::text(&target, LARGEST as u64).map_err(failed)? != old {
         return Err(Failure::new(Reason::ManifestUneditable, format!("{path} changed while it was edited"))
             .hint("Run the command again"));
     }

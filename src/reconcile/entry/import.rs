@@ -2,13 +2,18 @@
 //! the host, and writes no secret.
 
 use super::Edited;
+use crate::manifest::below;
 use crate::manifest::edit::{Entry, Place};
 use crate::manifest::environment::Name;
+use crate::manifest::scope::Scope;
 use crate::manifest::torrust::{self, Wish};
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::reconcile::context::Context;
 use camino::Utf8PathBuf;
+
+/// The largest file of an environment (bytes).
+const LARGEST: u64 = 1 << 20;
 
 /// Environment of torrust-tracker-deployer to import.
 #[derive(Clone, Debug)]
@@ -29,7 +34,11 @@ pub fn import(context: &Context, args: &Import) -> Result<(), Vec<Failure>> {
     let wrong = |why: &str, hint: &str| {
         vec![Failure::new(Reason::Usage, format!("{} cannot be imported: {why}", args.from)).hint(hint)]
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let scope = Scope::of(&context.directory, &context.extent);
+    if let Some(refused) = scope.refuse(&path) {
+        return Err(vec![refused.failure(Reason::Usage, &args.from)]);
+    }
+    let text = below::text(&path, LARGEST).map_err(|error| {
         wrong(&error.to_string(), "Name the JSON file of an environment of torrust-tracker-deployer")
     })?;
     let wish = match &args.host {

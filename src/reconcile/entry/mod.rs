@@ -7,6 +7,7 @@ pub mod register;
 use crate::manifest;
 use crate::manifest::edit::{self, Entry};
 use crate::manifest::environment::{Environment, Name};
+use crate::manifest::{LARGEST, below};
 use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
@@ -50,7 +51,7 @@ pub fn text(context: &Context) -> Result<Option<String>, Failure> {
     if context.file == "-" {
         return Err(Failure::new(Reason::Usage, "Standard input cannot be edited").hint("Name a file with -f"));
     }
-    match std::fs::read_to_string(context.directory.join(&context.file)) {
+    match below::text(&context.directory.join(&context.file), LARGEST as u64) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => {

@@ -7,6 +7,7 @@ use super::change::{run_all, run_all_and_observe};
 use super::journal::{self, Pace};
 use super::release::well;
 use super::restart::unwell;
+use crate::manifest::below;
 use crate::model::checked::ArchiveName;
 use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome};
@@ -114,7 +115,7 @@ fn choose(archive: &str, other: bool) -> Result<Chosen, Failure> {
 }
 
 fn digest(path: &Utf8Path) -> std::io::Result<String> {
-    Ok(HEXLOWER.encode(&digest_of(std::fs::File::open(path)?)?))
+    Ok(HEXLOWER.encode(&digest_of(below::regular(path)?)?))
 }
 
 /// Checks everything that must hold before the lease is taken; the environment's name is the consent.

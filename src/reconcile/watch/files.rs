@@ -42,8 +42,9 @@ impl Watch {
                 let _ = changed.send(());
             }
         };
-        let debouncer = new_debouncer_opt(SETTLE, None, hears, NoCache::new(), notify::Config::default())
-            .map_err(|it| it.to_string())?;
+        // What links inside a tree lead to is watched as a part of the tree.
+        let config = notify::Config::default().with_follow_symlinks(false);
+        let debouncer = new_debouncer_opt(SETTLE, None, hears, NoCache::new(), config).map_err(|it| it.to_string())?;
         Ok(Self { debouncer, watched: BTreeMap::new() })
     }
 

@@ -2,6 +2,7 @@
 
 use super::metrics;
 use super::served::Served;
+use crate::io::server;
 use crate::model::defuse;
 use crate::model::event::{self, Event};
 use crate::model::failure::{Failure, Reason};
@@ -44,8 +45,7 @@ pub async fn serve(listener: TcpListener, board: Shared) {
             }),
         )
         .with_state(board);
-    // This ends only with an error of the listener itself: then `healthz` no longer answers either.
-    let _ = axum::serve(listener, router).await;
+    server::serve(listener, router).await;
 }
 
 fn read(board: &Shared) -> Served {

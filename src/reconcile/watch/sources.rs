@@ -103,8 +103,21 @@ impl Prints {
                     && entry.file_type().is_dir()
                     && entry.path().canonicalize().is_ok_and(|real| !real.starts_with(&root))
             };
-            let kept =
-                |entry: &walkdir::DirEntry| !OURS.iter().any(|name| entry.file_name() == *name) && !outside(entry);
+            // Links can lead to one directory by very many paths.
+            let (mut seen, mut links) = (BTreeSet::new(), Digest::default());
+            let mut again = |entry: &walkdir::DirEntry| {
+                let found = entry.metadata().ok().filter(|_| entry.file_type().is_dir());
+                found.is_some_and(|found| !seen.insert((found.dev(), found.ino())))
+            };
+            let kept = |entry: &walkdir::DirEntry| {
+                if OURS.iter().any(|name| entry.file_name() == *name) || outside(entry) {
+                    return false;
+                }
+                if let Ok(target) = entry.path().read_link() {
+                    links.part(entry.path().as_os_str().as_encoded_bytes()).part(target.as_os_str().as_encoded_bytes());
+                }
+                !again(entry)
+            };
             for entry in entries.into_iter().filter_entry(kept) {
                 let path = match &entry {
                     Ok(entry) if entry.file_type().is_dir() => continue,
@@ -116,6 +129,7 @@ impl Prints {
                     self.feed(&mut digest, path);
                 }
             }
+            digest.part(links.finish().as_bytes());
         }
         digest.finish()
     }

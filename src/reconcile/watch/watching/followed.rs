@@ -5,12 +5,14 @@ use super::{Good, LOOK, LOOK_OFTEN, Watching};
 use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
+use crate::manifest::{LARGEST, below};
 use crate::model::event::{Event, Happening};
 use crate::model::failure::Failure;
 use crate::reconcile::context::Context;
 use crate::reconcile::pass::Pass;
 use crate::reconcile::watch::sources::{self, Sources};
 use crate::reconcile::watch::{Settings, say};
+use camino::Utf8PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,7 +22,9 @@ impl Watching<'_> {
         self.arm();
         let now = Instant::now();
         self.look = now + if self.armed { LOOK.min(self.settings.interval) } else { LOOK_OFTEN };
-        let same = std::fs::read(&self.context.file).is_ok_and(|text| text == self.manifest.text.as_bytes());
+        let file = Utf8PathBuf::from(&self.context.file);
+        let text = tokio::task::spawn_blocking(move || below::text(&file, LARGEST as u64)).await;
+        let same = text.is_ok_and(|text| text.is_ok_and(|text| *text == *self.manifest.text));
         if !same {
             match read(self.context, self.settings, Some((&self.manifest, &self.store))).await {
                 Ok(good) => {
