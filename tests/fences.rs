@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Names in the sources, and the only places that may use them.
-const FENCES: [(&str, &str); 36] = [
+const FENCES: [(&str, &str); 37] = [
     ("openssh::", "io/ssh/mod.rs"),
     ("process::Command", "io/process/"),
     // Everything that is printed passes through `render/stream.rs`. Only `render/mod.rs` opens the streams for it.
@@ -14,14 +14,15 @@ const FENCES: [(&str, &str); 36] = [
     ("io::stdout;", "nowhere"),
     ("io::stderr;", "nowhere"),
     ("/dev/std", "nowhere"),
-    ("/dev/fd/", "render/mod.rs"),
+    ("/dev/fd/", "manifest/read.rs render/mod.rs"),
     ("set_hook", "render/mod.rs"),
     ("\"add-mask\"", "render/github.rs"),
     ("aho_corasick::", "model/secret/"),
     ("sqlx::", "io/store/"),
     ("indicatif::", "render/"),
     // Two servers: for the monitoring of a watch, and for OpenTofu's state.
-    ("axum::", "reconcile/watch/http.rs io/opentofu/backend.rs"),
+    ("axum::", "io/server.rs reconcile/watch/http.rs io/opentofu/backend.rs"),
+    ("hyper::", "io/server.rs"),
     // Signals to processes, files below a directory's handle, secrets in memory, and the named pipe of ssh's log.
     ("rustix::", "io/process/ io/scratch/ io/directory.rs manifest/below.rs model/holder.rs io/ssh/login_log.rs"),
     // Temporary directories and files, and a new manifest, which has the mode of any file.

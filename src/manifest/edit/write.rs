@@ -1,7 +1,8 @@
 //! Creates and replaces a manifest's file in one step. Does not leave half a file, change the file's mode, or overwrite
 //! a concurrent change.
 
-use crate::manifest::{LARGEST, below};
+use crate::manifest::below;
+use crate::manifest::yaml::LARGEST;
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
 use std::fs::{self, Permissions};

@@ -8,7 +8,7 @@ use crate::model::event::BackupView;
 use crate::model::failure::Reason;
 use crate::model::input::Input;
 use crate::model::shell::quote;
-use crate::resource::services::MISSING;
+use crate::resource::contract::mount_points::MISSING;
 use jiff::Timestamp;
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ pub mod guard;
 pub(crate) mod lane;
 pub mod lease;
 pub mod marker;
+pub mod mount_points;
 pub mod object_settings;
 pub mod record;
 pub mod socket;

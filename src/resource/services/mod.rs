@@ -15,7 +15,6 @@ mod taken_ports;
 pub use before::end_left;
 pub use change::{commands, finish, restore};
 pub use fact::Fact;
-pub use mounted_data::MISSING;
 pub use networks_and_volumes::remark;
 pub use probe::{Seen, parse, probe};
 

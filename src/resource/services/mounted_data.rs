@@ -31,18 +31,7 @@ pub enum Loss {
     Unmounted(String),
 }
 
-/// Shell function that prints which paths of the list are missing: `gone PATH`, or `unmounted MOUNT_POINT`, a tab and
-/// `PATH`.
-pub const MISSING: &str = r#"missing_data() {
-  [ -e "$state/mount-points" ] || return 0
-  while IFS="$(printf '\t')" read -r point path; do
-    if [ "$point" != / ] && [ "$(stat -c %m -- "$point" 2>/dev/null)" != "$point" ]; then printf 'unmounted %s\t%s\n' "$point" "$path"
-    elif [ -n "$path" ] && [ ! -e "$path" ]; then printf 'gone %s\n' "$path"; fi
-  done <"$state/mount-points"
-}
-"#;
-
-/// Reads one line of [`MISSING`].
+/// Reads one line of [`MISSING`](crate::resource::contract::mount_points::MISSING).
 pub(super) fn read(line: &str) -> Option<(Utf8PathBuf, Loss)> {
     let (path, loss) = match line.split_once(' ')? {
         ("gone", path) => (path, Loss::Gone),

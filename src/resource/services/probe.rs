@@ -8,6 +8,7 @@ use crate::resource::Subject;
 use crate::resource::compose::check;
 use crate::resource::compose::container::{self, Container};
 use crate::resource::contract::claims;
+use crate::resource::contract::mount_points::MISSING;
 use crate::resource::contract::socket::ASK_ENGINE;
 use crate::resource::listeners::{LISTENING, Listener};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +72,7 @@ fi
         each = claims::each_project(subject.environment, application, EACH),
         format = quote(container::FORMAT),
     );
-    script += mounted_data::MISSING;
+    script += MISSING;
     script += "missing_data\n";
     script += &check::probe(&subject.environment.checks);
     script
