@@ -1,6 +1,12 @@
 //! Questions to the Docker engine through its socket. Perl, which every Debian and Ubuntu has, asks in a tenth of the
 //! time that one command of Docker takes.
 
+/// Line of a probe whose questions the engine did not answer: what the engine has is not known.
+pub const UNANSWERED: &str = "unanswered";
+
+/// Value of an observed fact that only the engine knows, if the engine did not answer.
+pub const UNKNOWN: &str = "unknown: Docker does not answer";
+
 /// Shell function `ask_engine WORD PATH...`: prints `WORD JSON` with the answer to each GET request of the Docker
 /// Engine API, one a line. `server` and `name` are short answers: `server VERSION` from the header of any answer, and
 /// one line `name NAME` for each container of a list. Fails if there is no Perl, or if the engine does not answer.

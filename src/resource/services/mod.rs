@@ -22,6 +22,7 @@ pub use probe::{Seen, parse, probe};
 use super::compose::container::{self, Container};
 use super::contract::claims;
 use super::contract::record::{ReleaseRecord, ServiceRecord};
+use super::contract::socket::UNKNOWN;
 use super::release_identity::{digest, identity, kept, project};
 use super::{HostFacts, Subject, files};
 use crate::manifest::environment::{Check, Rollback};
@@ -78,6 +79,14 @@ impl<'a> ByService<'a> {
         self.0.get(service).map_or(&[], Vec::as_slice)
     }
 
+    /// Returns the observed state of a service, or `None` if it has no container.
+    fn observed(&self, subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> Option<String> {
+        if host.services.unanswered && record.replicas > 0 {
+            return Some(UNKNOWN.to_owned());
+        }
+        Some(self.judge(subject, host, name, record)).filter(|state| state != "missing")
+    }
+
     fn judge(&self, subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
         container::judge(record, self.get(name), host.access.now, subject.environment.health.stable_for)
     }
@@ -116,8 +125,8 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     }
     let (records, running) = (records::of(subject, host), ByService::of(subject, host));
     for (name, record) in &records {
-        let state = running.judge(subject, host, name, record);
-        if state != "missing" {
+        let state = running.observed(subject, host, name, record);
+        if let Some(state) = state {
             facts.insert(Fact::Service(name).to_string(), state);
         }
     }

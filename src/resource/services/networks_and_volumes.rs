@@ -9,6 +9,7 @@ use crate::model::shell::quote;
 use crate::model::state::Facts;
 use crate::resource::contract::object_settings::{Object, ObjectKind, Objects, Settings, differences, is_name};
 use crate::resource::contract::record::ReleaseRecord;
+use crate::resource::contract::socket::UNKNOWN;
 use crate::resource::files::staged_as_wanted;
 use crate::resource::files::value::key;
 use crate::resource::release_identity::project;
@@ -68,7 +69,7 @@ pub(super) const PROBE: &str = r#"  ask_engine networks /networks volumes /volum
     [ $# = 0 ] || printf 'networks %s\n' "$(timeout 20 docker network inspect "$@" | tr -d '\n')"
     set -- $(timeout 20 docker volume ls -q)
     [ $# = 0 ] || printf 'volumes %s\n' "$(timeout 20 docker volume inspect "$@" | tr -d '\n')"
-    timeout 20 docker ps -a --format 'name {{.Names}}'
+    timeout 20 docker ps -a --format 'name {{.Names}}' || echo unanswered
   }
 "#;
 
@@ -84,6 +85,9 @@ pub fn wanted<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<Cow<'a, 
 
 /// Returns how an object of the engine differs from its definition, or [`DEFINED`]. `None` if there is no such object.
 fn state(kind: ObjectKind, name: &str, wanted: &Settings, subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
+    if host.services.unanswered {
+        return None;
+    }
     let engine = &host.services.engine;
     let seen = match kind {
         ObjectKind::Network => engine.networks.get(name),
@@ -100,7 +104,8 @@ fn state(kind: ObjectKind, name: &str, wanted: &Settings, subject: &Subject<'_>,
 pub(super) fn observed(subject: &Subject<'_>, host: &HostFacts, facts: &mut Facts) {
     let Some(wanted) = wanted(subject, host) else { return };
     for (kind, name, settings) in wanted.each() {
-        if let Some(state) = state(kind, name, settings, subject, host) {
+        let unknown = host.services.unanswered.then(|| UNKNOWN.to_owned());
+        if let Some(state) = unknown.or_else(|| state(kind, name, settings, subject, host)) {
             facts.insert(fact(kind, name), state);
         }
     }
@@ -128,8 +133,10 @@ pub(super) fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failu
         .or_else(|| taken(subject, host))
 }
 
+/// Refuses a release whose volume is gone. While the engine does not answer, nothing is known to be gone;
+/// [`super::commands`] does not start the services then.
 fn lost_volume(subject: &Subject<'_>, host: &HostFacts, wanted: &Objects) -> Option<Failure> {
-    let live = host.files.current.as_ref()?;
+    let live = host.files.current.as_ref().filter(|_| !host.services.unanswered)?;
     let had = live.objects.as_ref()?.volumes.keys();
     let gone =
         |name: &&String| !host.services.engine.volumes.contains_key(*name) && !subject.new_volumes.contains(*name);
@@ -254,7 +261,7 @@ pub(super) fn remove_others(host: &HostFacts, record: &ReleaseRecord) -> String 
 pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
     let Some(record) = host.files.newest() else { return };
     let record = ReleaseRecord { services: records::of(subject, host), ..record.clone() };
-    for change in changes.iter_mut().filter(|change| change.from.is_some()) {
+    for change in changes.iter_mut().filter(|change| change.from.as_deref().is_some_and(|from| from != UNKNOWN)) {
         if let Fact::Network(name) = Fact::of(&change.fact) {
             let users = users(&record, name);
             change.note = Some(format!("replaces the network and the containers of {users}"));
