@@ -16,14 +16,9 @@ use std::collections::BTreeMap;
 #[must_use]
 pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> Record {
     let (subject, seen) = (session.prepared.subject(), session.seen());
-    let services = resource::services::records::of(&subject, session.facts());
-    let live = session.facts().files.current.is_some() || session.facts().files.swapping.is_some();
+    let services = resource::services::live(&subject, session.facts());
+    let states = services.iter().filter_map(|(name, service)| Some(((*name).to_owned(), service.state.clone()?)));
     let (facts, _) = seen.both(Kind::Services);
-    let of_service = |(fact, state): (&String, &String)| {
-        let name = Fact::of(fact).service().filter(|name| services.contains_key(*name))?;
-        Some((name.to_owned(), state.clone()))
-    };
-    let of_services = facts.iter().filter_map(of_service).collect();
     let backup = resource::backups::view(&subject, session.facts());
     Record {
         stage: stage(seen),
@@ -38,8 +33,8 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         in_progress: others(session),
         failed,
         host_keys: session.host_keys(),
-        endpoints: endpoints(&session.prepared, services.values().filter(|_| live).flat_map(|service| &service.ports)),
-        services: of_services,
+        endpoints: endpoints(&session.prepared, services.values().flat_map(|service| service.ports)),
+        services: states.collect(),
         met: met(session),
         state: seen.observed().clone(),
     }
