@@ -16,12 +16,13 @@ use crate::resource::release_identity::project;
 use crate::resource::{HostFacts, Subject};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Value of the fact of a network or a volume that is as its Compose file defines it.
 pub const DEFINED: &str = "as defined";
 
 /// Words with which the lines of [`PROBE`] begin.
-pub(super) const WORDS: [&str; 3] = ["networks", "volumes", "name"];
+pub(super) const WORDS: [&str; 4] = ["networks", "volumes", "name", "publishes"];
 
 /// Networks and volumes of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,14 +31,43 @@ pub struct Engine {
     volumes: BTreeMap<String, Object>,
     /// Names of all containers of the host.
     names: BTreeSet<String>,
+    /// Ports of the host that containers publish.
+    published: Vec<Published>,
+}
+
+/// Port of the host that a container publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    pub port: u16,
+    pub protocol: String,
+    /// The address, or `None` if the engine names none.
+    pub address: Option<IpAddr>,
+    /// The name of the container.
+    pub container: String,
+}
+
+impl Published {
+    /// Reads `ADDRESS PORT PROTOCOL NAME`.
+    fn parse(line: &str) -> Option<Self> {
+        let [address, port, protocol, container] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let (port, address) = (port.parse().ok()?, address.parse().ok());
+        let [protocol, container] = [protocol, container].map(str::to_owned);
+        is_name(&container).then_some(Self { port, protocol, address, container })
+    }
 }
 
 impl Engine {
-    /// Reads one line of the probe: `networks`, `volumes` or `name`.
+    /// Returns the ports of the host that containers publish.
+    pub(super) fn published(&self) -> &[Published] {
+        &self.published
+    }
+
+    /// Reads one line of the probe: `networks`, `volumes`, `name` or `publishes`.
     pub(super) fn read(&mut self, word: &str, value: &str) {
         match word {
             "networks" => self.networks = all(value),
             "volumes" => self.volumes = all(value),
+            "publishes" => self.published.extend(Published::parse(value)),
             "name" if is_name(value) => _ = self.names.insert(value.to_owned()),
             _ => {}
         }
