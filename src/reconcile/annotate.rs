@@ -8,6 +8,7 @@ use crate::reconcile::session::Session;
 use crate::release::image_name::familiar;
 use crate::release::sent::File;
 use crate::resource::contract::record::ServiceRecord;
+use crate::resource::contract::socket::UNKNOWN;
 use crate::resource::services;
 use camino::{Utf8Path, Utf8PathBuf};
 use similar::TextDiff;
@@ -41,7 +42,8 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
         for (name, service) in &users {
             by_image.entry(familiar(&service.image)).or_default().push(name);
         }
-        for change in step.changes.iter_mut().filter(|change| change.from.is_some()) {
+        let is_known = |change: &&mut Change| change.from.as_deref().is_some_and(|from| from != UNKNOWN);
+        for change in step.changes.iter_mut().filter(is_known) {
             change.note = by_image.get(&change.fact).map(|names| format!("restarts {}", names.join(", ")));
         }
     }

@@ -6,7 +6,8 @@ use crate::model::event::{BackupView, EnvironmentView, FailedView, Health, Left}
 use crate::model::state::{Facts, Kind, Stage};
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::session::Session;
-use crate::resource::contract::record::PublishedPort;
+use crate::release::sent::Release;
+use crate::resource::contract::record::{PublishedPort, Rejection};
 use crate::resource::services::Fact;
 use crate::resource::{self, Observation};
 use jiff::Timestamp;
@@ -16,14 +17,9 @@ use std::collections::BTreeMap;
 #[must_use]
 pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> Record {
     let (subject, seen) = (session.prepared.subject(), session.seen());
-    let services = resource::services::records::of(&subject, session.facts());
-    let live = session.facts().files.current.is_some() || session.facts().files.swapping.is_some();
+    let services = resource::services::live(&subject, session.facts());
+    let states = services.iter().filter_map(|(name, service)| Some(((*name).to_owned(), service.state.clone()?)));
     let (facts, _) = seen.both(Kind::Services);
-    let of_service = |(fact, state): (&String, &String)| {
-        let name = Fact::of(fact).service().filter(|name| services.contains_key(*name))?;
-        Some((name.to_owned(), state.clone()))
-    };
-    let of_services = facts.iter().filter_map(of_service).collect();
     let backup = resource::backups::view(&subject, session.facts());
     Record {
         stage: stage(seen),
@@ -38,8 +34,8 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         in_progress: others(session),
         failed,
         host_keys: session.host_keys(),
-        endpoints: endpoints(&session.prepared, services.values().filter(|_| live).flat_map(|service| &service.ports)),
-        services: of_services,
+        endpoints: endpoints(&session.prepared, services.values().flat_map(|service| service.ports)),
+        services: states.collect(),
         met: met(session),
         state: seen.observed().clone(),
     }
@@ -60,6 +56,20 @@ fn entry(Prepared { environment, reach, .. }: &Prepared) -> FormerEntry {
         renamed_from: environment.renamed_from.as_ref().map(ToString::to_string),
         application: environment.application.as_ref().map(place),
     }
+}
+
+/// Returns true if the observation matches the manifest completely, so that an earlier failure is over. A file whose
+/// values were not read is not compared, and could differ.
+#[must_use]
+pub fn is_as_wanted(session: &Session) -> bool {
+    let (prepared, facts) = (&session.prepared, session.facts());
+    let whole = |release: &Release| release.files.values().all(|file| file.seed || file.sha256.is_some());
+    let compared = prepared.environment.application.is_none() || prepared.release.as_ref().is_some_and(whole);
+    compared
+        && prepared.environment.stage != Stage::Destroyed
+        && facts.backups.restoring.is_none()
+        && resource::release_identity::held(&prepared.subject(), facts).is_none_or(|held| held.by == Rejection::Hand)
+        && prepared.steps(session.seen(), prepared.environment.stage).is_empty()
 }
 
 /// Returns the holder of the environment's lease, if that is another run.

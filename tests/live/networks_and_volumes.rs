@@ -140,6 +140,39 @@ fn a_volume_that_is_gone_or_has_other_options_stops_the_release() {
 }
 
 #[test]
+fn a_volume_is_unknown_while_docker_is_stopped_and_compared_before_the_services_start() {
+    let host = BedHost::docker();
+    let work = work(&host, "{}", "{}");
+    work.apply().expect(0);
+    host.shell("docker exec shop--production-web-1 touch /data/kept");
+
+    host.shell("systemctl stop docker.socket docker.service");
+    let run = work.run(&["plan", "--json"]).expect(0);
+    let plan = run.of("plan").remove(0);
+    let facts = |kind: &str| -> Vec<String> {
+        let steps = plan["steps"].as_array().expect("a list").iter().filter(|step| step["kind"] == kind);
+        let changes = steps.flat_map(|step| step["changes"].as_array().expect("a list").iter());
+        changes.map(|change| format!("{}: {}", change["fact"], change["from"]).replace('"', "")).collect()
+    };
+    assert_eq!(facts("engine"), ["docker: stopped"], "{plan}");
+    assert_eq!(facts("images"), ["demo:1: unknown: Docker does not answer"], "{plan}");
+    assert!(facts("services").contains(&format!("volume {VOLUME}: unknown: Docker does not answer")), "{plan}");
+    assert!(facts("services").contains(&"web: unknown: Docker does not answer".to_owned()), "{plan}");
+    let status = work.run(&["status", "--json"]).of("environment").remove(0);
+    assert_eq!(status["services"]["web"], "unknown: Docker does not answer", "{status}");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    host.shell("docker exec shop--production-web-1 ls /data/kept");
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+
+    // A volume that really is gone is found once the engine runs, and no empty one takes its place.
+    host.shell(&format!("docker rm -f $(docker ps -aq); docker volume rm {VOLUME}"));
+    host.shell("systemctl stop docker.socket docker.service");
+    let run = work.apply();
+    assert_eq!(run.reasons(), ["data-missing"], "{}", run.stdout);
+    assert!(host.holds("docker version") && !host.holds(&format!("docker volume inspect {VOLUME}")));
+}
+
+#[test]
 fn a_container_name_or_a_subnet_of_somebody_else_is_refused_before_anything_stops() {
     let host = BedHost::docker();
     let work = work(&host, "{}", "{}");

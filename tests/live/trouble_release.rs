@@ -72,6 +72,11 @@ fn the_old_release_serves_until_the_new_one_is_valid() {
     // The same failure again, now that the release is staged on the host: the plan predicts it.
     let run = fails(work.apply(), "port-taken", 1, "8081/tcp");
     assert!(run.of("step").is_empty(), "nothing begins: {}", run.stdout);
+    // The status has what runs, not the release that is staged.
+    let status = work.run(&["status", "--json"]).of("environment").remove(0);
+    let endpoint = format!("http://{}:8080", host.ipv4);
+    assert_eq!(status["endpoints"], serde_json::json!([endpoint]), "{status}");
+    assert_eq!(status["services"], serde_json::json!({ "web": "healthy" }), "{status}");
     assert_eq!((serving(), files()), before);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     // Another port works, while the previous release is still staged.

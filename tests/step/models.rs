@@ -109,6 +109,23 @@ fn a_host_with_many_services_and_containers_is_judged_container_by_container() {
 
 /// Every service has a state of its own, also one whose name is that of another fact.
 #[test]
+fn the_status_of_services_is_that_of_the_live_release_while_another_one_is_staged() {
+    let mut given = given(&root().join("services/staged.txt")).unwrap();
+    let live = given.facts.files.current.as_mut().unwrap();
+    live.services.get_mut("web").unwrap().ports[0].port = 9090;
+    let leaving = live.services["worker"].clone();
+    live.services.insert("leaving".to_owned(), leaving);
+    let subject = given.subject();
+    assert_eq!(services::records::of(&subject, &given.facts)["web"].ports[0].port, 8080, "the staged release");
+    let seen = services::live(&subject, &given.facts);
+    let states: Vec<(&str, Option<&str>)> = seen.iter().map(|(name, live)| (*name, live.state.as_deref())).collect();
+    let wanted =
+        [("leaving", None), ("migrate", Some("completed")), ("web", Some("healthy")), ("worker", Some("running"))];
+    assert_eq!(states, wanted);
+    assert_eq!(seen["web"].ports[0].port, 9090);
+}
+
+#[test]
 fn a_service_can_have_any_name() {
     let mut given = given(&root().join("converged.txt")).unwrap();
     let facts = |given: &crate::given::Given| {

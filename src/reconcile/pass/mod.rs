@@ -255,7 +255,8 @@ impl Pass {
         for (name, session) in &sessions {
             let session = session.lock().await;
             let before = self.records.get(name).and_then(|record| record.failed.clone());
-            let record = status::record(&session, (context.now)(), before);
+            let failed = before.filter(|_| !status::is_as_wanted(&session));
+            let record = status::record(&session, (context.now)(), failed);
             let marker = session.facts().access.marker.as_ref();
             let ours = marker.is_none_or(|marker| marker.is_of(&session.prepared.environment));
             drop(session);

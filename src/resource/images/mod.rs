@@ -7,6 +7,7 @@ pub(super) mod origin;
 pub mod registry;
 
 use super::contract::record::ServiceRecord;
+use super::contract::socket::{UNANSWERED, UNKNOWN};
 use super::release_identity::held;
 use super::services::records;
 use super::{Command, HostFacts, LONG, Subject, access};
@@ -31,6 +32,8 @@ pub struct Seen {
     pub ids: BTreeSet<String>,
     /// Digest of a build's inputs → id of the image, for the built images that still exist.
     pub built: BTreeMap<String, String>,
+    /// True if the engine did not answer, so that its images are not known.
+    pub unanswered: bool,
 }
 
 /// Returns the shell that reads the engine's images.
@@ -40,7 +43,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
         return String::new();
     }
     "command -v docker >/dev/null || exit 0\n\
-     timeout 20 docker image ls --no-trunc --digests --format '{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}'\n\
+     timeout 20 docker image ls --no-trunc --digests --format '{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}' || echo unanswered\n\
      [ ! -e \"$state/built\" ] || sed 's/^/built /' \"$state/built\""
         .to_owned()
 }
@@ -57,6 +60,7 @@ pub fn parse(output: &[u8]) -> Seen {
                 let names = names.into_iter().flatten().filter(|name| checked::is_image(name));
                 seen.here.extend(names.map(|name| (name, id.to_owned())));
             }
+            [UNANSWERED] => seen.unanswered = true,
             ["built", digest, id] if checked::is_hex(digest) => _ = seen.built.insert(digest.to_owned(), id.to_owned()),
             _ => {}
         }
@@ -124,6 +128,9 @@ impl Wanted<'_> {
     /// Returns the observed value of the fact. Any id that the engine may give an archive's image is mapped to the
     /// archive's own.
     fn observed(&self, host: &HostFacts, image: &str) -> Option<String> {
+        if host.images.unanswered {
+            return Some(UNKNOWN.to_owned());
+        }
         if self.by_id {
             return Some(self.desired());
         }
@@ -194,7 +201,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     // The engine unpacks while it receives: the archive's size and some spare space.
     let needed = missing.iter().map(|archive| archive.bytes).sum::<u64>() + (64 << 20);
     let room = || access::crowded("/var/lib/docker", host.access.room.engine, needed, "the images need");
-    build::refused(host).or_else(|| room().filter(|_| !missing.is_empty()))
+    let lacks = !missing.is_empty() && !host.images.unanswered;
+    build::refused(host).or_else(|| room().filter(|_| lacks))
 }
 
 /// Loads the archives that the host lacks, pulls images that are missing or moved, then builds.

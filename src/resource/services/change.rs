@@ -25,8 +25,12 @@ use std::fmt::Write as _;
 /// Number of rejected inputs that are remembered.
 const REJECTED: usize = 20;
 
-/// Places the staged release's files, if there is one, and lets Compose update the services.
+/// Places the staged release's files, if there is one, and lets Compose update the services. Fails if the engine does
+/// not answer, because a volume of the live release may be missing: Compose would make an empty one.
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
+    if host.services.unanswered {
+        return Err(Failure::new(Reason::EngineFailed, "Cannot start the services: Docker does not answer"));
+    }
     let Some(mut record) = wanted_record(subject, host) else {
         return Err(Failure::new(Reason::NotConverged, "The host has neither a staged nor a live release"));
     };

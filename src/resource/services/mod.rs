@@ -20,7 +20,8 @@ pub use probe::{Seen, parse, probe};
 
 use super::compose::container::{self, Container};
 use super::contract::claims;
-use super::contract::record::{ReleaseRecord, ServiceRecord};
+use super::contract::record::{PublishedPort, ReleaseRecord, ServiceRecord};
+use super::contract::socket::UNKNOWN;
 use super::release_identity::{digest, identity, kept, project};
 use super::{HostFacts, Subject, files};
 use crate::manifest::environment::{Check, Rollback};
@@ -64,8 +65,12 @@ impl<'a> ByService<'a> {
     /// Indexes the containers of the Compose project that must run.
     #[must_use]
     pub fn of(subject: &Subject<'a>, host: &'a HostFacts) -> Self {
+        Self::indexed(containers(subject, host))
+    }
+
+    fn indexed(containers: impl Iterator<Item = &'a Container>) -> Self {
         let mut all = BTreeMap::<&str, Vec<&Container>>::new();
-        for container in containers(subject, host) {
+        for container in containers {
             all.entry(&container.service).or_default().push(container);
         }
         Self(all)
@@ -75,6 +80,14 @@ impl<'a> ByService<'a> {
     #[must_use]
     pub fn get(&self, service: &str) -> &[&'a Container] {
         self.0.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the observed state of a service, or `None` if it has no container.
+    fn observed(&self, subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> Option<String> {
+        if host.services.unanswered && record.replicas > 0 {
+            return Some(UNKNOWN.to_owned());
+        }
+        Some(self.judge(subject, host, name, record)).filter(|state| state != "missing")
     }
 
     fn judge(&self, subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
@@ -101,6 +114,28 @@ done
     containers(subject, host).any(Container::is_starting).then_some(script)
 }
 
+/// Service of the live release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live<'a> {
+    /// The ports that the service publishes.
+    pub ports: &'a [PublishedPort],
+    /// The observed state, or `None` if the service has no container.
+    pub state: Option<String>,
+}
+
+/// Returns the services of the live release, also while another release is staged.
+#[must_use]
+pub fn live<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> BTreeMap<&'a str, Live<'a>> {
+    let Some(live) = host.files.begun().next() else { return BTreeMap::new() };
+    let own = |container: &&Container| container.is_of(&live.project) && container.is_from_compose();
+    let running = ByService::indexed(host.services.containers.iter().filter(own));
+    let seen = |(name, record): (&'a String, &'a ServiceRecord)| {
+        let state = running.observed(subject, host, name, record);
+        (name.as_str(), Live { ports: &record.ports, state })
+    };
+    live.services.iter().map(seen).collect()
+}
+
 /// Returns the observed facts.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
@@ -115,8 +150,8 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     }
     let (records, running) = (records::of(subject, host), ByService::of(subject, host));
     for (name, record) in &records {
-        let state = running.judge(subject, host, name, record);
-        if state != "missing" {
+        let state = running.observed(subject, host, name, record);
+        if let Some(state) = state {
             facts.insert(Fact::Service(name).to_string(), state);
         }
     }

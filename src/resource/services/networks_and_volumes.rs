@@ -9,18 +9,20 @@ use crate::model::shell::quote;
 use crate::model::state::Facts;
 use crate::resource::contract::object_settings::{Object, ObjectKind, Objects, Settings, differences, is_name};
 use crate::resource::contract::record::ReleaseRecord;
+use crate::resource::contract::socket::UNKNOWN;
 use crate::resource::files::staged_as_wanted;
 use crate::resource::files::value::key;
 use crate::resource::release_identity::project;
 use crate::resource::{HostFacts, Subject};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Value of the fact of a network or a volume that is as its Compose file defines it.
 pub const DEFINED: &str = "as defined";
 
 /// Words with which the lines of [`PROBE`] begin.
-pub(super) const WORDS: [&str; 3] = ["networks", "volumes", "name"];
+pub(super) const WORDS: [&str; 4] = ["networks", "volumes", "name", "publishes"];
 
 /// Networks and volumes of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,14 +31,43 @@ pub struct Engine {
     volumes: BTreeMap<String, Object>,
     /// Names of all containers of the host.
     names: BTreeSet<String>,
+    /// Ports of the host that containers publish.
+    published: Vec<Published>,
+}
+
+/// Port of the host that a container publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    pub port: u16,
+    pub protocol: String,
+    /// The address, or `None` if the engine names none.
+    pub address: Option<IpAddr>,
+    /// The name of the container.
+    pub container: String,
+}
+
+impl Published {
+    /// Reads `ADDRESS PORT PROTOCOL NAME`.
+    fn parse(line: &str) -> Option<Self> {
+        let [address, port, protocol, container] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let (port, address) = (port.parse().ok()?, address.parse().ok());
+        let [protocol, container] = [protocol, container].map(str::to_owned);
+        is_name(&container).then_some(Self { port, protocol, address, container })
+    }
 }
 
 impl Engine {
-    /// Reads one line of the probe: `networks`, `volumes` or `name`.
+    /// Returns the ports of the host that containers publish.
+    pub(super) fn published(&self) -> &[Published] {
+        &self.published
+    }
+
+    /// Reads one line of the probe: `networks`, `volumes`, `name` or `publishes`.
     pub(super) fn read(&mut self, word: &str, value: &str) {
         match word {
             "networks" => self.networks = all(value),
             "volumes" => self.volumes = all(value),
+            "publishes" => self.published.extend(Published::parse(value)),
             "name" if is_name(value) => _ = self.names.insert(value.to_owned()),
             _ => {}
         }
@@ -68,7 +99,7 @@ pub(super) const PROBE: &str = r#"  ask_engine networks /networks volumes /volum
     [ $# = 0 ] || printf 'networks %s\n' "$(timeout 20 docker network inspect "$@" | tr -d '\n')"
     set -- $(timeout 20 docker volume ls -q)
     [ $# = 0 ] || printf 'volumes %s\n' "$(timeout 20 docker volume inspect "$@" | tr -d '\n')"
-    timeout 20 docker ps -a --format 'name {{.Names}}'
+    timeout 20 docker ps -a --format 'name {{.Names}}' || echo unanswered
   }
 "#;
 
@@ -84,6 +115,9 @@ pub fn wanted<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<Cow<'a, 
 
 /// Returns how an object of the engine differs from its definition, or [`DEFINED`]. `None` if there is no such object.
 fn state(kind: ObjectKind, name: &str, wanted: &Settings, subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
+    if host.services.unanswered {
+        return None;
+    }
     let engine = &host.services.engine;
     let seen = match kind {
         ObjectKind::Network => engine.networks.get(name),
@@ -100,7 +134,8 @@ fn state(kind: ObjectKind, name: &str, wanted: &Settings, subject: &Subject<'_>,
 pub(super) fn observed(subject: &Subject<'_>, host: &HostFacts, facts: &mut Facts) {
     let Some(wanted) = wanted(subject, host) else { return };
     for (kind, name, settings) in wanted.each() {
-        if let Some(state) = state(kind, name, settings, subject, host) {
+        let unknown = host.services.unanswered.then(|| UNKNOWN.to_owned());
+        if let Some(state) = unknown.or_else(|| state(kind, name, settings, subject, host)) {
             facts.insert(fact(kind, name), state);
         }
     }
@@ -128,8 +163,10 @@ pub(super) fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failu
         .or_else(|| taken(subject, host))
 }
 
+/// Refuses a release whose volume is gone. While the engine does not answer, nothing is known to be gone;
+/// [`super::commands`] does not start the services then.
 fn lost_volume(subject: &Subject<'_>, host: &HostFacts, wanted: &Objects) -> Option<Failure> {
-    let live = host.files.current.as_ref()?;
+    let live = host.files.current.as_ref().filter(|_| !host.services.unanswered)?;
     let had = live.objects.as_ref()?.volumes.keys();
     let gone =
         |name: &&String| !host.services.engine.volumes.contains_key(*name) && !subject.new_volumes.contains(*name);
@@ -254,7 +291,7 @@ pub(super) fn remove_others(host: &HostFacts, record: &ReleaseRecord) -> String 
 pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
     let Some(record) = host.files.newest() else { return };
     let record = ReleaseRecord { services: records::of(subject, host), ..record.clone() };
-    for change in changes.iter_mut().filter(|change| change.from.is_some()) {
+    for change in changes.iter_mut().filter(|change| change.from.as_deref().is_some_and(|from| from != UNKNOWN)) {
         if let Fact::Network(name) = Fact::of(&change.fact) {
             let users = users(&record, name);
             change.note = Some(format!("replaces the network and the containers of {users}"));

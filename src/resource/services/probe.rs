@@ -9,7 +9,7 @@ use crate::resource::compose::check;
 use crate::resource::compose::container::{self, Container};
 use crate::resource::contract::claims;
 use crate::resource::contract::mount_points::MISSING;
-use crate::resource::contract::socket::ASK_ENGINE;
+use crate::resource::contract::socket::{ASK_ENGINE, UNANSWERED};
 use crate::resource::listeners::{LISTENING, Listener};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +33,8 @@ pub struct Seen {
     pub engine: Engine,
     /// Data of the live release that is missing.
     pub missing: Missing,
+    /// True if the engine did not answer, so that its containers, networks and volumes are not known.
+    pub unanswered: bool,
 }
 
 /// Limit of the number of entries of [`Seen::left`] and [`Seen::missing`], and of containers.
@@ -42,7 +44,7 @@ const MOST: usize = 10_000;
 /// volumes that an earlier removal kept. For the manifest's project, it prints volumes and networks only if they are
 /// not `$known` to belong to the environment.
 const EACH: &str = r#"  label=label=com.docker.compose.project=$project
-  ids="$ids $(timeout 20 docker ps -aq --no-trunc --filter "$label")"
+  ids="$ids $(timeout 20 docker ps -aq --no-trunc --filter "$label")" || echo unanswered
   if [ "$project" != "$wanted" ]; then kinds=volume; elif [ -n "$known" ]; then
     [ -e "$state/current.json" ] || timeout 20 docker volume ls --format '{{.Name}}' --filter "$label" --filter label=com.docker.compose.volume | sed 's/^/kept /'
     continue
@@ -61,12 +63,14 @@ pub fn probe(subject: &Subject<'_>) -> String {
 if command -v docker >/dev/null; then
   containers= ids=
 {each}  set -- $ids
-  [ $# = 0 ] || containers=$(timeout 20 docker inspect --format {format} "$@")
+  [ $# = 0 ] || containers=$(timeout 20 docker inspect --format {format} "$@") || [ $? != 124 ] || echo unanswered
   printf '%s\n' "$containers"
 {OBJECTS}  # A container that is stopping releases its ports a little later. Reading the ports takes long.
   case "$containers" in
     ''|*'"status":"'[!r]*|*'"status":"re'*) echo again; listening still ;;
   esac
+else
+  echo unanswered
 fi
 "#,
         each = claims::each_project(subject.environment, application, EACH),
@@ -85,6 +89,8 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     for line in text.lines() {
         if let Some(port) = line.strip_prefix("port ") {
             seen.listening.extend(Listener::parse(port)?);
+        } else if line == UNANSWERED {
+            seen.unanswered = true;
         } else if line == "again" {
             still = Some(BTreeSet::new());
         } else if let Some((still, port)) = still.as_mut().zip(line.strip_prefix("still ")) {

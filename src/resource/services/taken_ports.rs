@@ -1,5 +1,6 @@
 //! Ports that something else on the host holds, so that no service can publish them.
 
+use super::networks_and_volumes::Published;
 use super::records;
 use crate::manifest::network;
 use crate::model::failure::{Failure, Reason};
@@ -36,8 +37,13 @@ pub(super) fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failu
         Some((service, port))
     });
     taken.map(|(service, port)| {
-        let message =
-            format!("Port {}/{} of service {service} is used by something else on the host", port.port, port.protocol);
+        let holds = |one: &&Published| {
+            (one.port, &one.protocol) == (port.port, &port.protocol) && meets(&port.address, one.address)
+        };
+        let holder = host.services.engine.published().iter().find(holds);
+        let holder =
+            holder.map_or("something else on the host".to_owned(), |one| format!("container {}", one.container));
+        let message = format!("Port {}/{} of service {service} is used by {holder}", port.port, port.protocol);
         Failure::new(Reason::PortTaken, message)
     })
 }
