@@ -6,6 +6,7 @@ use crate::model::event::{BackupView, EnvironmentView, FailedView, Health, Left}
 use crate::model::state::{Facts, Kind, Stage};
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::session::Session;
+use crate::resource::access;
 use crate::resource::contract::record::PublishedPort;
 use crate::resource::services::Fact;
 use crate::resource::{self, Observation};
@@ -43,6 +44,14 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         met: met(session),
         state: seen.observed().clone(),
     }
+}
+
+/// Returns true if an environment was applied when it was recorded: its host had its marker, or something else of it.
+/// Former versions also recorded environments that were only looked at.
+#[must_use]
+pub fn was_applied(record: &Record) -> bool {
+    let marked = record.state.0.get(&Kind::Access).is_some_and(|facts| facts.contains_key(access::MARKER));
+    marked || record.suspended || !matches!(record.stage, Stage::Created | Stage::Configured)
 }
 
 /// Returns the way to the host, which is recorded for the time after the entry is removed from the manifest.

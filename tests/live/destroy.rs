@@ -29,6 +29,12 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
     let work = Work::demo(&host);
     work.apply().expect(0);
     let running = everything(&host);
+    // A plan for another name leaves no record of it.
+    work.edit("deployment.yaml", "  production:", "  prod:");
+    let renamed = work.run(&["plan", "--json"]);
+    assert!(renamed.warnings("production")[0].contains("no longer in the manifest"), "{}", renamed.stdout);
+    work.edit("deployment.yaml", "  prod:", "  production:");
+    assert!(work.run(&["plan", "--json"]).expect(0).warnings("prod").is_empty());
     for refused in [&["destroy", "production", "--json"][..], &["destroy", "production", "--yes", "--json"]] {
         let run = work.run(refused).expect(6);
         assert_eq!((run.reasons(), run.outcome()), (vec!["consent-missing".to_owned()], "refused".to_owned()));
