@@ -2,7 +2,7 @@
 
 use crate::bed::{BedHost, Work, image};
 use crate::scene::{APP, STATE, containers, everything};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const DESTROY: [&str; 5] = ["destroy", "production", "--allow-destroy", "production", "--json"];
 
@@ -27,6 +27,12 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
     let before = host.shell(untouched);
 
     let work = Work::demo(&host);
+    let shown = |stage: &str| {
+        let view = work.run(&["status", "--json"]).expect(0).of("environment")[0].clone();
+        assert_eq!((&view["stage"], &view["drifted"]), (&Value::from(stage), &json!([])));
+    };
+    // Docker runs there, but nothing of the environment is there.
+    shown("created");
     work.apply().expect(0);
     let running = everything(&host);
     // A plan for another name leaves no record of it.
@@ -59,6 +65,9 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
     );
     assert_eq!(host.shell(&format!("cat {STATE}/claims")).trim(), "", "no volume is left that it would claim");
     assert_eq!(work.run(&DESTROY).expect(0).outcome(), "converged");
+    shown("destroyed");
+    let status = work.run(&["status"]).expect(0).stdout;
+    assert!(status.contains("production: destroyed. To deploy it again: deployer apply production\n"), "{status}");
 }
 
 #[test]

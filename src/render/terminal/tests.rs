@@ -191,7 +191,14 @@ fn status() {
         in_progress: Some("ci@runner".to_owned()),
         ..environment("tokyo")
     };
-    let events = [environment("production"), failed, lost].map(|e| Event::Environment(Box::new(e)));
+    let gone = EnvironmentView {
+        stage: Stage::Destroyed,
+        health: Health::None,
+        endpoints: Vec::new(),
+        suspended: true,
+        ..environment("osaka")
+    };
+    let events = [environment("production"), failed, lost, gone].map(|e| Event::Environment(Box::new(e)));
     let mut events = events.to_vec();
     events.push(result("status"));
     insta::assert_snapshot!(printed(&events, false).0);
