@@ -33,6 +33,12 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
     };
     // Docker runs there, but nothing of the environment is there.
     shown("created");
+    let absent = |run: &crate::bed::Run| {
+        let plan = &run.of("plan")[0];
+        assert_eq!(plan["converged"], json!([]));
+        assert_eq!(plan["unchanged"], json!([{ "environment": "production", "why": "absent" }]));
+    };
+    absent(&work.run(&DESTROY).expect(0));
     work.apply().expect(0);
     let running = everything(&host);
     // A plan for another name leaves no record of it.
@@ -64,7 +70,9 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
         "claims\nlast\nlease.lock\nlock\nlock.aside\nmarker.json\nserial\ntoken\n"
     );
     assert_eq!(host.shell(&format!("cat {STATE}/claims")).trim(), "", "no volume is left that it would claim");
-    assert_eq!(work.run(&DESTROY).expect(0).outcome(), "converged");
+    let again = work.run(&DESTROY).expect(0);
+    assert_eq!(again.outcome(), "converged");
+    absent(&again);
     shown("destroyed");
     let status = work.run(&["status"]).expect(0).stdout;
     assert!(status.contains("production: destroyed. To deploy it again: deployer apply production\n"), "{status}");
