@@ -50,6 +50,11 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
     for refused in [&["destroy", "production", "--json"][..], &["destroy", "production", "--yes", "--json"]] {
         let run = work.run(refused).expect(6);
         assert_eq!((run.reasons(), run.outcome()), (vec!["consent-missing".to_owned()], "refused".to_owned()));
+        let steps = run.of("plan")[0]["steps"].as_array().expect("steps").clone();
+        let facts = steps.iter().flat_map(|step| step["changes"].as_array().expect("changes").clone());
+        let facts: Vec<_> = facts.map(|change| change["fact"].as_str().unwrap_or_default().to_owned()).collect();
+        let named = ["container shop--production-web-1", "network shop--production_default", "image demo:1", APP];
+        assert_eq!(facts, named);
     }
     let another = work.run(&["destroy", "production", "--allow-destroy", "other", "--json"]).expect(6);
     assert_eq!(another.reasons(), ["consent-missing"]);

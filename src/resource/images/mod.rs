@@ -31,18 +31,26 @@ pub struct Seen {
     pub ids: BTreeSet<String>,
     /// Digest of a build's inputs → id of the image, for the built images that still exist.
     pub built: BTreeMap<String, String>,
+    /// Names under which releases brought images to the host, at most [`MOST_BROUGHT`].
+    pub brought: BTreeSet<String>,
 }
 
-/// Returns the shell that reads the engine's images.
+/// Limit of the number of names in [`Seen::brought`].
+const MOST_BROUGHT: usize = 1_000;
+
+/// Returns the shell that reads the engine's images. A removal needs only the names of those that releases brought.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
+    let brought = format!(
+        "[ ! -e \"$state/images\" ] || sort -u \"$state/images\" | head -n {MOST_BROUGHT} | sed 's/^/brought /'\n"
+    );
     if subject.release.is_none() {
-        return String::new();
+        return brought;
     }
-    "command -v docker >/dev/null || exit 0\n\
+    brought
+        + "command -v docker >/dev/null || exit 0\n\
      timeout 20 docker image ls --no-trunc --digests --format '{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}'\n\
      [ ! -e \"$state/built\" ] || sed 's/^/built /' \"$state/built\""
-        .to_owned()
 }
 
 /// Reads the engine's list, each image under its tag and under its digest, and the list of built images.
@@ -57,6 +65,7 @@ pub fn parse(output: &[u8]) -> Seen {
                 let names = names.into_iter().flatten().filter(|name| checked::is_image(name));
                 seen.here.extend(names.map(|name| (name, id.to_owned())));
             }
+            ["brought", name] if checked::is_image(name) => _ = seen.brought.insert(name.to_owned()),
             ["built", digest, id] if checked::is_hex(digest) => _ = seen.built.insert(digest.to_owned(), id.to_owned()),
             _ => {}
         }
