@@ -1,6 +1,10 @@
 //! The real binary: its output on both streams, and its exit code. Contacts nothing.
 
 use assert_cmd::Command;
+use deployer::io::store::{Record, Store};
+use deployer::model::event::Health;
+use deployer::model::state::{Facts, Kind, Stage, State};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use tempfile::TempDir;
@@ -92,6 +96,54 @@ fn shop() -> TempDir {
     write("deployment.yaml", SHOP);
     write("app/compose.yaml", "services:\n  web:\n    image: demo:1\n    ports: [\"8080:80\"]\n");
     folder
+}
+
+/// Saves the record of an environment that is not in the manifest, with these facts of its access.
+fn recorded(folder: &TempDir, stage: Stage, access: Facts) {
+    let record = Record {
+        state: State(BTreeMap::from([(Kind::Access, access)])),
+        stage,
+        health: Health::None,
+        address: "192.0.2.1".to_owned(),
+        observed_at: jiff::Timestamp::UNIX_EPOCH,
+        serial: 0,
+        suspended: false,
+        protected: false,
+        reach: None,
+        in_progress: None,
+        failed: None,
+        host_keys: Vec::new(),
+        endpoints: Vec::new(),
+        services: BTreeMap::new(),
+        backup: None,
+        met: BTreeMap::new(),
+    };
+    let root = camino::Utf8Path::from_path(folder.path()).expect("UTF-8");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = Store::open("sqlite:.deployer/state.db", root).await.expect("a store");
+        store.save("shop", "prod", &record, None).await.expect("saved");
+        store.close().await;
+    });
+}
+
+/// Former versions recorded an environment that `plan` had only looked at.
+#[test]
+fn an_environment_that_was_only_looked_at_is_not_reported_as_left_behind() {
+    let folder = shop();
+    let marker = || Facts::from([("marker".to_owned(), "shop/prod".to_owned())]);
+    for (stage, access, left) in [
+        (Stage::Created, Facts::new(), false),
+        (Stage::Configured, Facts::new(), false),
+        (Stage::Configured, marker(), true),
+        (Stage::Running, marker(), true),
+        (Stage::Destroyed, Facts::new(), true),
+    ] {
+        recorded(&folder, stage, access);
+        let (_, err, code) = deployer(&folder, &["plan", "--offline"]);
+        let warned = err.contains("prod: is no longer in the manifest but is still recorded");
+        assert_eq!((warned, code), (left, 0), "{stage}: {err}");
+    }
 }
 
 /// Services can share one list of ports by an alias.

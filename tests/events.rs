@@ -98,6 +98,13 @@ fn events() -> Vec<Event> {
             observed_seconds_ago: Some(3),
             against: Some("main".to_owned()),
             left: vec![left(Why::Ignored)],
+            unchanged: Stays::ALL
+                .map(|why| Unchanged {
+                    environment: "lab".to_owned(),
+                    why,
+                    release: Some("20261122T170032Z-655f".to_owned()),
+                })
+                .to_vec(),
             ..PlanView::default()
         }),
         environment(None, None),

@@ -3,8 +3,8 @@
 use crate::model::defuse::is_active;
 use crate::model::event::{
     Action, ArchiveView, BackupView, Change, CheckView, EnvironmentView, Event, FailedStep, FailedView, Happening,
-    Health, Left, Outcome, PlanView, PlannedStep, ReleaseView, ResultView, RunView, StepReason, StepState, StepView,
-    VerdictView, WatchView, Why,
+    Health, Left, Outcome, PlanView, PlannedStep, ReleaseView, ResultView, RunView, Stays, StepReason, StepState,
+    StepView, Unchanged, VerdictView, WatchView, Why,
 };
 use crate::model::failure::{Failure, Location, Reason};
 use crate::model::state::{Kind, Stage};
@@ -69,6 +69,7 @@ fn plan(foreign: &str) -> PlanView {
         edges: vec![(0, 1)],
         against: Some(text()),
         converged: vec![text()],
+        unchanged: Stays::ALL.map(|why| Unchanged { environment: text(), why, release: Some(text()) }).to_vec(),
         unplanned: vec![text()],
         uncompared: BTreeMap::from([(text(), vec![text()])]),
         places: BTreeMap::from([(text(), place(foreign))]),

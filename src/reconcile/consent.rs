@@ -80,6 +80,7 @@ pub async fn view(
 ) -> Result<PlanView, Failure> {
     let mut view = pass.named(proposal.plan.view(proposal.converged.clone()));
     view.left.clone_from(&proposal.left);
+    view.unchanged.clone_from(&proposal.unchanged);
     for step in view.steps.iter_mut().filter(|step| !step.destructive) {
         if let Some(session) = sessions.get(&step.environment) {
             annotate::annotate(&*session.lock().await, step).await?;

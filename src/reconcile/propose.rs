@@ -1,7 +1,7 @@
 //! One reconcile pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands run this pass
 //! up to different points. Prints nothing and does not read the command line.
 
-use crate::model::event::{Action, Change, Left, PlannedStep, StepReason, Why};
+use crate::model::event::{Action, Change, Left, PlannedStep, Stays, StepReason, Unchanged, Why};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Kind, Stage};
 use crate::plan::Plan;
@@ -17,8 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Proposal {
     /// The ordered steps.
     pub plan: Plan<Step>,
-    /// Environments that already match the manifest.
+    /// Environments that were compared and match the manifest.
     pub converged: Vec<String>,
+    /// Environments without steps that were not compared with the manifest, or do not match it.
+    pub unchanged: Vec<Unchanged>,
     /// Environments that are left out because they are suspended.
     pub suspended: Vec<String>,
     /// Environments that stay at the release that somebody rolled them back to, each with the rejection of the newer
@@ -56,9 +58,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             proposal.spared.push(name.clone());
             continue;
         }
-        if matches!(request.goal, Goal::Reach(_)) {
-            hold(&session, &mut proposal);
-        }
+        let held = hold(&session, request, &mut proposal);
         if request.goal.stage(environment).is_none() && !own.is_empty() && protected(&session) {
             let failure = Failure::new(Reason::Protected, format!("{name} is protected and was not destroyed"));
             proposal.refused.push(failure.on(name));
@@ -75,10 +75,13 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
         // The check also runs if there is nothing to do: a directory of another owner may hold the same files.
         if let Some(failure) = foreseen(&session, &own, request).filter(|_| !torn_down) {
             proposal.refused.push(failure.on(name));
-        } else if own.is_empty() {
-            proposal.converged.extend(as_wanted.then(|| name.clone()));
-        } else {
+        } else if !own.is_empty() {
             steps.insert(name.clone(), own);
+        } else if held != Some(Rejection::Health) {
+            match stays(&session, request, held) {
+                Some(why) => proposal.unchanged.push(unchanged(&session, why)),
+                None => proposal.converged.extend(as_wanted.then(|| name.clone())),
+            }
         }
     }
     if matches!(request.goal, Goal::Reach(_)) {
@@ -124,9 +127,10 @@ fn guarded(session: &Session, steps: &[Step]) -> Option<Failure> {
     })
 }
 
-/// Reports the release that is held back. The live release stays as it is.
-fn hold(session: &Session, proposal: &mut Proposal) {
-    let Some(rejected) = resource::release_identity::held(&session.prepared.subject(), session.facts()) else { return };
+/// Reports the release that is held back, and returns the cause. The live release stays as it is.
+fn hold(session: &Session, request: &Request, proposal: &mut Proposal) -> Option<Rejection> {
+    let held = || resource::release_identity::held(&session.prepared.subject(), session.facts());
+    let rejected = matches!(request.goal, Goal::Reach(_)).then(held).flatten()?;
     let name = session.prepared.name();
     match rejected.by {
         Rejection::Hand => proposal.pinned.push((name.to_owned(), rejected.clone())),
@@ -135,6 +139,31 @@ fn hold(session: &Session, proposal: &mut Proposal) {
             proposal.refused.push(Failure::new(Reason::ReleaseRejected, message).on(name));
         }
     }
+    Some(rejected.by)
+}
+
+/// Returns why an environment without steps is not known to match the manifest, or `None` if it matches.
+fn stays(session: &Session, request: &Request, held: Option<Rejection>) -> Option<Stays> {
+    match request.goal {
+        Goal::Destroy { .. } => {
+            let (environment, facts) = (&session.prepared.environment, session.facts());
+            let kept = |kind: &Kind| remove::present(*kind, environment, facts, true);
+            let kept = environment.provision.is_none() && remove::ORDER.iter().any(kept);
+            Some(if kept { Stays::DataKept } else { Stays::Absent })
+        }
+        Goal::RollBack => Some(Stays::AlreadyLive),
+        Goal::Reach(_) if held == Some(Rejection::Hand) => Some(Stays::RolledBack),
+        Goal::Reach(_) => {
+            let unknown = resource::images::registry::uncompared(&session.prepared.subject(), session.facts());
+            unknown.map(|_| Stays::ImagesUnknown)
+        }
+    }
+}
+
+fn unchanged(session: &Session, why: Stays) -> Unchanged {
+    let live = session.facts().files.begun().next().map(|live| live.id.clone());
+    let release = live.filter(|_| matches!(why, Stays::RolledBack | Stays::AlreadyLive));
+    Unchanged { environment: session.prepared.name().to_owned(), why, release }
 }
 
 /// Returns the step back to a release.

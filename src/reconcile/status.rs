@@ -7,6 +7,7 @@ use crate::model::state::{Facts, Kind, Stage};
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::session::Session;
 use crate::release::sent::Release;
+use crate::resource::access;
 use crate::resource::contract::record::{PublishedPort, Rejection};
 use crate::resource::services::Fact;
 use crate::resource::{self, Observation};
@@ -22,7 +23,7 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
     let (facts, _) = seen.both(Kind::Services);
     let backup = resource::backups::view(&subject, session.facts());
     Record {
-        stage: stage(seen),
+        stage: stage(&session.prepared.environment, seen),
         health: with(health(facts), backup.as_ref()),
         backup,
         address: session.prepared.reach.address.clone(),
@@ -39,6 +40,14 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         met: met(session),
         state: seen.observed().clone(),
     }
+}
+
+/// Returns true if an environment was applied when it was recorded: its host had its marker, or something else of it.
+/// Former versions also recorded environments that were only looked at.
+#[must_use]
+pub fn was_applied(record: &Record) -> bool {
+    let marked = record.state.0.get(&Kind::Access).is_some_and(|facts| facts.contains_key(access::MARKER));
+    marked || record.suspended || !matches!(record.stage, Stage::Created | Stage::Configured)
 }
 
 /// Returns the way to the host, which is recorded for the time after the entry is removed from the manifest.
@@ -89,21 +98,27 @@ fn met(session: &Session) -> BTreeMap<Kind, String> {
     met
 }
 
-/// Returns the furthest stage whose resources really exist.
-fn stage(seen: &Observation) -> Stage {
+/// Returns the furthest stage whose resources really exist. A host without the environment's marker has nothing of it,
+/// whatever else is installed there.
+#[must_use]
+pub fn stage(environment: &Environment, seen: &Observation) -> Stage {
     let same = |kind: Kind| seen.matches(kind);
     let (facts, (services, _)) = (seen.facts(), seen.both(Kind::Services));
-    let files = &facts.files;
+    let (files, access) = (&facts.files, &facts.access);
+    let marked = access.marker.as_ref().is_some_and(|marker| marker.is_of(environment));
     if health(services) == Health::Healthy && files.current.is_some() {
         Stage::Running
     } else if files.current.is_some() || (files.staged.is_some() && same(Kind::Images)) {
         Stage::Released
+    } else if !marked {
+        Stage::Created
+    } else if access.key.is_none() && !facts.outside.machine.exists {
+        // A removal ends with the key, and leaves the marker.
+        Stage::Destroyed
     } else if Kind::ALL.into_iter().filter(|kind| kind.stage() == Stage::Configured).all(same) {
         Stage::Configured
-    } else if facts.access.key.is_some() {
+    } else if access.key.is_some() {
         Stage::Provisioned
-    } else if facts.access.marker.is_some() && !facts.outside.machine.exists {
-        Stage::Destroyed
     } else {
         Stage::Created
     }
@@ -160,7 +175,19 @@ fn endpoints<'a>(prepared: &Prepared, ports: impl Iterator<Item = &'a PublishedP
     endpoints
 }
 
-/// Builds the view of one environment from its record, the manifest and a failed observation.
+/// Returns true if an environment was never applied or was destroyed. A machine that somebody else stopped or deleted is
+/// drift.
+fn is_absent(environment: &Environment, record: Option<&Record>) -> bool {
+    let registered = environment.provision.is_none();
+    record.is_none_or(|record| match record.stage {
+        Stage::Created => registered || record.address.is_empty(),
+        Stage::Destroyed => registered || record.suspended,
+        _ => false,
+    })
+}
+
+/// Builds the view of one environment from its record, the manifest and a failed observation. An environment that was
+/// never applied, or that was destroyed, has no drift.
 #[must_use]
 pub fn view(
     environment: &Environment,
@@ -171,6 +198,7 @@ pub fn view(
 ) -> EnvironmentView {
     // The last known health of an unreachable host says nothing about now.
     let current = record.filter(|_| unreachable.is_none());
+    let (drifted, left) = if is_absent(environment, record) { (Vec::new(), Vec::new()) } else { (drifted, left) };
     EnvironmentView {
         name: environment.name.to_string(),
         target: if environment.provision.is_some() { "provisioned" } else { "registered" },

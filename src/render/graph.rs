@@ -40,7 +40,9 @@ pub fn mermaid(plan: &PlanView) -> String {
 fn without_steps(plan: &PlanView) -> impl Iterator<Item = (&String, &'static str)> {
     let planned: BTreeSet<&String> = plan.steps.iter().map(|step| &step.environment).collect();
     let uncompared = plan.uncompared.keys().filter(move |name| !planned.contains(name));
-    plan.converged.iter().map(|name| (name, "no changes")).chain(uncompared.map(|name| (name, "not compared")))
+    let unchanged = plan.unchanged.iter().map(|one| (&one.environment, "not changed"));
+    let converged = plan.converged.iter().map(|name| (name, "no changes"));
+    converged.chain(unchanged).chain(uncompared.map(|name| (name, "not compared")))
 }
 
 /// Returns the graph for Mermaid without the environments that have no steps.

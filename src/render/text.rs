@@ -1,13 +1,32 @@
 //! Small pieces of text: values, durations, sizes, indentation.
 
 use crate::model::defuse;
-use crate::model::event::Action;
+use crate::model::event::{Action, Stays, Unchanged};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The reason why files of a plan are not compared.
 pub(super) const UNCOMPARED: &str =
     "because they are secret, need a value that was not read, or differ from the commit";
+
+/// Returns the sentence about an environment that a plan leaves as it is.
+pub(super) fn unchanged(one: &Unchanged) -> String {
+    let name = defuse::line(&one.environment);
+    let release =
+        one.release.as_deref().map_or_else(|| "its release".to_owned(), |id| format!("release {}", defuse::line(id)));
+    match one.why {
+        Stays::RolledBack => format!(
+            "{name} stays at {release}, to which it was rolled back. To apply the manifest again: deployer apply {name} \
+             --retry"
+        ),
+        Stays::AlreadyLive => format!("{name} is already at {release}"),
+        Stays::Absent => format!("{name} is not on its host: there is nothing to destroy"),
+        Stays::DataKept => format!(
+            "{name} is not on its host, but its data was kept. To delete the data: deployer destroy {name} --purge"
+        ),
+        Stays::ImagesUnknown => format!("{name} has images that could not be compared with their registry"),
+    }
+}
 
 /// The number of characters to which digests and keys are cut.
 const DIGEST: usize = 12;

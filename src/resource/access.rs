@@ -10,6 +10,9 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::state::Facts;
 
+/// Name of the fact that the host has the environment's marker.
+pub const MARKER: &str = "marker";
+
 /// Facts of the host about itself and about our claim.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -176,7 +179,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let mut facts = Facts::new();
     let claimed = host.access.marker.as_ref().filter(|_| host.access.key.is_some());
     if let Some(marker) = claimed {
-        facts.insert("marker".to_owned(), format!("{}/{}", marker.project, marker.environment));
+        facts.insert(MARKER.to_owned(), format!("{}/{}", marker.project, marker.environment));
         if marker.suspended && subject.environment.stage != crate::model::state::Stage::Destroyed {
             facts.insert("suspended".to_owned(), "yes".to_owned());
         }
@@ -192,7 +195,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let environment = subject.environment;
-    let mut facts = Facts::from([("marker".to_owned(), format!("{}/{}", environment.project, environment.name))]);
+    let mut facts = Facts::from([(MARKER.to_owned(), format!("{}/{}", environment.project, environment.name))]);
     if protected(subject, host) {
         facts.insert("protect".to_owned(), "yes".to_owned());
     }

@@ -4,13 +4,17 @@
 use super::compose::container;
 use super::contract::claims;
 use super::contract::marker::{self, LEGACY_MARKER};
-use super::{Command, HostFacts, LONG, SHORT, Subject, files, firewall, images, keep, schedules, scripts, updates};
+use super::contract::object_settings::ObjectKind;
+use super::{
+    Command, HostFacts, LONG, SHORT, Subject, files, firewall, images, keep, schedules, scripts, services, updates,
+};
 use crate::manifest::environment::{Application, Environment};
 use crate::model::event::Change;
 use crate::model::failure::Reason;
 use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::{Kind, Stage};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds that are removed, in order.
 pub const ORDER: [Kind; 8] = [
@@ -68,28 +72,90 @@ fn kept_directory<'a>(environment: &'a Environment, host: &HostFacts, purge: boo
     claims::kept_directory(environment, host).filter(|_| purge && host.access.key.is_none())
 }
 
-/// Returns what a plan names of a removal: containers of others, which stay, and what an earlier removal kept.
+/// Limit of the number of things of one sort that a plan names. If there are more, they are counted.
+const NAMED: usize = 20;
+
+/// Returns what a plan names of a removal: what goes, and what stays.
 #[must_use]
 pub fn changes(kind: Kind, environment: &Environment, host: &HostFacts, purge: bool) -> Vec<Change> {
-    let change = |fact: String, from: &str, to: Option<&str>| Change {
-        fact,
-        from: Some(from.to_owned()),
-        to: to.map(str::to_owned),
-        diff: None,
-        note: None,
-    };
     match kind {
-        Kind::Services => {
-            let by_hand = claims::by_hand(environment, host);
-            let stays = by_hand.map(|container| change(container.said(), "started by hand", Some("stays")));
-            let kept = kept_volumes(environment, host).filter(|_| purge);
-            stays.chain(kept.map(|name| change(format!("volume {name}"), "kept", None))).collect()
+        Kind::Services => of_services(environment, host, purge),
+        Kind::Images => {
+            let note = Some("stays if something else on the host uses it");
+            let gone = host.images.brought.iter().map(|name| change(format!("image {name}"), EXISTS, None, note));
+            bounded(gone, "images")
         }
-        Kind::Files => {
-            let kept = kept_directory(environment, host, purge);
-            kept.map(|directory| change(directory.to_string(), "kept", None)).into_iter().collect()
-        }
+        Kind::Files => of_files(environment, host, purge).into_iter().collect(),
         _ => Vec::new(),
+    }
+}
+
+/// Value of a thing that an earlier removal kept, and of anything else that is there.
+const KEPT: &str = "kept";
+const EXISTS: &str = "exists";
+/// Value of a thing that a removal leaves.
+const STAYS: &str = "stays";
+
+fn change(fact: String, from: &str, to: Option<&str>, note: Option<&str>) -> Change {
+    let [to, note] = [to, note].map(|text| text.map(str::to_owned));
+    Change { fact, from: Some(from.to_owned()), to, diff: None, note }
+}
+
+/// Returns the changes of things of one sort, the last of which counts those that are not named.
+fn bounded(changes: impl Iterator<Item = Change>, sort: &str) -> Vec<Change> {
+    let mut changes: Vec<Change> = changes.collect();
+    let more = changes.len().saturating_sub(NAMED);
+    if more > 1 {
+        changes.truncate(NAMED + 1);
+        changes.iter_mut().skip(NAMED).for_each(|last| last.fact = format!("{more} more {sort}"));
+    }
+    changes
+}
+
+/// Returns the containers, networks and volumes. Networks stay if somebody else has containers in their project.
+fn of_services(environment: &Environment, host: &HostFacts, purge: bool) -> Vec<Change> {
+    let project = environment.application.as_ref().map_or("", |application| application.project.as_str());
+    let own = claims::own_containers(environment, host).chain(claims::former_containers(environment, host, project));
+    let own = own.map(|container| change(format!("container {}", container.said()), EXISTS, None, None));
+    let by_hand = || claims::by_hand(environment, host);
+    let theirs = by_hand().map(|container| change(container.said(), "started by hand", Some(STAYS), None));
+    let projects = claims::own_projects(environment, host);
+    let alone = projects.iter().filter(|project| by_hand().all(|container| !container.is_of(project)));
+    let alone: BTreeSet<String> = alone.cloned().collect();
+    let networks = services::made(host, ObjectKind::Network, &alone);
+    let networks = networks.map(|name| change(format!("network {name}"), EXISTS, None, None));
+    let mut volumes: BTreeMap<&str, &str> =
+        services::made(host, ObjectKind::Volume, &projects).map(|name| (name, EXISTS)).collect();
+    volumes.extend(kept_volumes(environment, host).map(|name| (name, KEPT)));
+    let (to, note) = if purge { (None, DATA_GOES) } else { (Some(STAYS), "destroy --purge deletes its data") };
+    let volumes = volumes.into_iter().map(|(name, from)| change(format!("volume {name}"), from, to, Some(note)));
+    [
+        bounded(theirs, "containers started by hand"),
+        bounded(own, "containers"),
+        bounded(networks, "networks"),
+        bounded(volumes, "volumes"),
+    ]
+    .concat()
+}
+
+/// Note on what a purge removes.
+const DATA_GOES: &str = "its data is deleted";
+
+/// Returns the application's directory, unless another environment uses it.
+fn of_files(environment: &Environment, host: &HostFacts, purge: bool) -> Option<Change> {
+    if let Some(directory) = kept_directory(environment, host, purge) {
+        return Some(change(directory.to_string(), KEPT, None, Some(DATA_GOES)));
+    }
+    let directory = environment.application.as_ref()?.host_directory.to_string();
+    let files = host.files.removable().len();
+    if claims::shares_directory(environment, host) {
+        None
+    } else if purge {
+        Some(change(directory, EXISTS, None, Some("everything in it is deleted")))
+    } else {
+        let count = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+        let note = "what services wrote there stays; destroy --purge deletes it";
+        (files > 0).then(|| change(directory, &count, None, Some(note)))
     }
 }
 
@@ -108,7 +174,7 @@ pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
 pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool) -> Vec<Command> {
     let (title, script, limit, reason) = match kind {
         Kind::Services => {
-            ("stop and remove the services", services(subject, host, purge), LONG, Reason::ServicesFailed)
+            ("stop and remove the services", remove_services(subject, host, purge), LONG, Reason::ServicesFailed)
         }
         Kind::Images => {
             ("remove the images that deployer brought", images::REMOVE.to_owned() + IMAGES, LONG, Reason::CommandFailed)
@@ -130,7 +196,7 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
     vec![Command { title: title.to_owned(), script, input: Input::Empty, limit, reason }]
 }
 
-fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
+fn remove_services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     let environment = subject.environment;
     let script = if purge { PURGED } else { "" }.to_owned() + "command -v docker >/dev/null || exit 0\ncd /\n";
     let Some(Application { project, .. }) = &environment.application else { return String::new() };
@@ -163,7 +229,7 @@ fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String 
     let Some(application) = &subject.environment.application else { return kept.to_owned() };
     let kept = kept.to_owned() + FORGET_MOUNTED;
     let kept = kept + &claims::disown(subject.environment, &application.host_directory);
-    if claims::shares_directory(subject, host) {
+    if claims::shares_directory(subject.environment, host) {
         return kept;
     }
     let live = host.files.begun().next().filter(|_| !purge);

@@ -2,7 +2,7 @@
 
 use crate::bed::{BedHost, Work, image};
 use crate::scene::{APP, STATE, containers, everything};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const DESTROY: [&str; 5] = ["destroy", "production", "--allow-destroy", "production", "--json"];
 
@@ -27,11 +27,34 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
     let before = host.shell(untouched);
 
     let work = Work::demo(&host);
+    let shown = |stage: &str| {
+        let view = work.run(&["status", "--json"]).expect(0).of("environment")[0].clone();
+        assert_eq!((&view["stage"], &view["drifted"]), (&Value::from(stage), &json!([])));
+    };
+    // Docker runs there, but nothing of the environment is there.
+    shown("created");
+    let absent = |run: &crate::bed::Run| {
+        let plan = &run.of("plan")[0];
+        assert_eq!(plan["converged"], json!([]));
+        assert_eq!(plan["unchanged"], json!([{ "environment": "production", "why": "absent" }]));
+    };
+    absent(&work.run(&DESTROY).expect(0));
     work.apply().expect(0);
     let running = everything(&host);
+    // A plan for another name leaves no record of it.
+    work.edit("deployment.yaml", "  production:", "  prod:");
+    let renamed = work.run(&["plan", "--json"]);
+    assert!(renamed.warnings("production")[0].contains("no longer in the manifest"), "{}", renamed.stdout);
+    work.edit("deployment.yaml", "  prod:", "  production:");
+    assert!(work.run(&["plan", "--json"]).expect(0).warnings("prod").is_empty());
     for refused in [&["destroy", "production", "--json"][..], &["destroy", "production", "--yes", "--json"]] {
         let run = work.run(refused).expect(6);
         assert_eq!((run.reasons(), run.outcome()), (vec!["consent-missing".to_owned()], "refused".to_owned()));
+        let steps = run.of("plan")[0]["steps"].as_array().expect("steps").clone();
+        let facts = steps.iter().flat_map(|step| step["changes"].as_array().expect("changes").clone());
+        let facts: Vec<_> = facts.map(|change| change["fact"].as_str().unwrap_or_default().to_owned()).collect();
+        let named = ["container shop--production-web-1", "network shop--production_default", "image demo:1", APP];
+        assert_eq!(facts, named);
     }
     let another = work.run(&["destroy", "production", "--allow-destroy", "other", "--json"]).expect(6);
     assert_eq!(another.reasons(), ["consent-missing"]);
@@ -52,7 +75,12 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
         "claims\nlast\nlease.lock\nlock\nlock.aside\nmarker.json\nserial\ntoken\n"
     );
     assert_eq!(host.shell(&format!("cat {STATE}/claims")).trim(), "", "no volume is left that it would claim");
-    assert_eq!(work.run(&DESTROY).expect(0).outcome(), "converged");
+    let again = work.run(&DESTROY).expect(0);
+    assert_eq!(again.outcome(), "converged");
+    absent(&again);
+    shown("destroyed");
+    let status = work.run(&["status"]).expect(0).stdout;
+    assert!(status.contains("production: destroyed. To deploy it again: deployer apply production\n"), "{status}");
 }
 
 #[test]

@@ -39,6 +39,9 @@ fn a_release_that_crashes_is_replaced_by_the_healthy_one_and_not_tried_again() {
     let again = work.apply().expect(1);
     assert_eq!(again.reasons(), ["release-rejected"]);
     assert!(again.of("step").is_empty(), "nothing is tried: {}", again.stdout);
+    assert_eq!(again.of("plan")[0]["converged"], serde_json::json!([]), "{}", again.stdout);
+    let said = work.run(&["apply"]).expect(1);
+    assert!(said.stderr.contains("is not tried again") && !said.stdout.contains("No changes"), "{said:?}");
     assert_eq!(containers(&host), held);
     assert_eq!(status(&work)["failed"]["reason"], "rolled-back");
 
@@ -116,6 +119,11 @@ fn somebody_goes_back_by_name_and_stays_there_until_something_changes() {
     let run = work.apply().expect(0);
     assert_eq!(run.outcome(), "converged", "{}", run.stdout);
     assert!(run.stdout.contains("rolled back to"), "{}", run.stdout);
+    let plan = &run.of("plan")[0];
+    let stays = serde_json::json!([{ "environment": "production", "why": "rolled-back", "release": first }]);
+    assert_eq!((&plan["converged"], &plan["unchanged"]), (&serde_json::json!([]), &stays));
+    let already = work.run(&["rollback", "production", "--to", &first, "--yes", "--json"]).expect(0);
+    assert_eq!(already.of("plan")[0]["unchanged"][0]["why"], "already-live");
     assert_eq!(containers(&host), pinned);
 
     work.write("app/html/index.html", "page three\n");

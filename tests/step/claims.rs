@@ -4,12 +4,13 @@ use crate::given::{Given, given, root as cases};
 use camino::Utf8PathBuf;
 use deployer::io::process::{self, Finished};
 use deployer::manifest::environment::{Name, Schedule};
+use deployer::model::event::Change;
 use deployer::model::shell::quote;
 use deployer::model::state::Kind;
 use deployer::resource::compose::container;
 use deployer::resource::contract::whole::WRITE_WHOLE;
 use deployer::resource::contract::{claims, guard};
-use deployer::resource::{self, Subject, access, remove, schedules, services};
+use deployer::resource::{self, Subject, access, images, remove, schedules, services};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::time::Duration;
@@ -727,7 +728,8 @@ fn a_container_that_compose_did_not_make_is_not_a_service_and_stays() {
     let subject = given.subject();
     assert_eq!(resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
     let changes = remove::changes(Kind::Services, &given.environment, &given.facts, false);
-    let named: Vec<_> = changes.iter().map(|change| (change.fact.as_str(), change.to.as_deref())).collect();
+    let stays = changes.iter().filter(|change| change.to.is_some());
+    let named: Vec<_> = stays.map(|change| (change.fact.as_str(), change.to.as_deref())).collect();
     assert_eq!(named, [("tool", Some("stays")), ("bare", Some("stays"))]);
     // Before the first release, the project is not the environment's own.
     given.facts.files = resource::files::Seen::default();
@@ -774,6 +776,68 @@ async fn containers_started_by_hand_in_a_project_outlast_the_environment() {
     let removed = "docker network rm -- default\ndocker volume rm -- unused\n";
     assert_eq!(made, format!("docker compose -p alpha {down}{removed}"));
     assert_eq!(stays, ["network proxy", "volume vol"]);
+}
+
+#[test]
+fn the_plan_of_a_removal_names_what_goes_and_what_stays() {
+    let mut given = given(&cases().join("converged.txt")).unwrap();
+    let environment = &given.environment;
+    let said = |facts: &resource::HostFacts, kind, purge| {
+        let all = remove::changes(kind, environment, facts, purge).into_iter();
+        let line = |it: Change| {
+            let to = it.to.map_or_else(String::new, |to| format!(" -> {to}"));
+            format!("{} {}{to}{}", it.fact, it.from.unwrap(), it.note.map_or_else(String::new, |it| format!(" ({it})")))
+        };
+        all.map(line).collect::<Vec<_>>()
+    };
+    let facts = &mut given.facts;
+    let object = |kind: &str, name: &str, project: &str| {
+        format!(
+            r#"{{"Name":"{name}","Labels":{{"com.docker.compose.project":"{project}","com.docker.compose.{kind}":"it"}}}}"#
+        )
+    };
+    let (ours, theirs) = ("shop--production", "another");
+    let volumes = [object("volume", "data", ours), object("network", "mine", ours), object("volume", "x", theirs)];
+    let networks = [object("network", "front", ours), object("network", "y", theirs)];
+    let containers: Vec<String> = (0..25)
+        .map(|at| {
+            format!(
+                r#"{{"id":"{at:064}","name":"/web-{at:02}","project":"{ours}","service":"web","directory":"/opt/deployer/{ours}","oneoff":"False","hash":"a","status":"running","exit":0,"health":null,"restarts":0,"policy":"no","started":"2026-11-22T10:00:00Z","ports":null,"image":""}}"#
+            )
+        })
+        .collect();
+    let probe = |containers: &[String]| {
+        let lines = [format!("volumes [{}]", volumes.join(",")), format!("networks [{}]", networks.join(","))];
+        services::parse([&lines, containers].concat().join("\n").as_bytes()).unwrap()
+    };
+    facts.services = probe(&containers[..1]);
+    let goes = ["container web-00 exists", "network front exists"];
+    let named = |volume: &str| [&goes[..], &[volume]].concat();
+    assert_eq!(said(facts, Kind::Services, true), named("volume data exists (its data is deleted)"));
+    let stays = named("volume data exists -> stays (destroy --purge deletes its data)");
+    assert_eq!(said(facts, Kind::Services, false), stays);
+    facts.services = probe(&containers);
+    let many = said(facts, Kind::Services, false);
+    assert_eq!((many.len(), many[20].as_str()), (23, "5 more containers exists"));
+
+    let brought = images::parse(b"brought demo:1\nbrought demo:1\nbrought $(x)\nbrought\n");
+    facts.images = brought;
+    let image = ["image demo:1 exists (stays if something else on the host uses it)"];
+    assert_eq!(said(facts, Kind::Images, false), image);
+
+    let directory = "/opt/deployer/shop--production";
+    let everything = [format!("{directory} exists (everything in it is deleted)")];
+    assert_eq!(said(facts, Kind::Files, true), everything);
+    let files = [format!("{directory} 3 files (what services wrote there stays; destroy --purge deletes it)")];
+    assert_eq!(said(facts, Kind::Files, false), files);
+
+    // What is left of it after that.
+    facts.files = resource::files::Seen::default();
+    facts.access.key = None;
+    facts.services = services::parse(b"kept data\n").unwrap();
+    facts.access.claims.keep(directory);
+    assert_eq!(said(facts, Kind::Services, true), ["volume data kept (its data is deleted)"]);
+    assert_eq!(said(facts, Kind::Files, true), [format!("{directory} kept (its data is deleted)")]);
 }
 
 #[tokio::test]

@@ -11,3 +11,4 @@ mod laws;
 mod lease;
 mod models;
 mod shell;
+mod status;

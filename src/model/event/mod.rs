@@ -15,7 +15,7 @@ pub use json::line;
 pub(crate) use json::{Object, write};
 pub use outcome::{Outcome, ResultView};
 pub use past::{FailedStep, ReleaseView, RunView};
-pub use plan::{Action, Change, Left, PlanView, PlannedStep, Summary, Why};
+pub use plan::{Action, Change, Left, PlanView, PlannedStep, Stays, Summary, Unchanged, Why};
 pub use reason::StepReason;
 pub use standing::{ArchiveView, BackupView, CheckView, EnvironmentView, FailedView, Health};
 pub use step::{StepState, StepView};

@@ -24,8 +24,11 @@ pub struct PlanView {
     /// The Git ref that the plan compares with; `None` if it compares with hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<String>,
-    /// Environments that already match the manifest.
+    /// Environments that were compared and match the manifest.
     pub converged: Vec<String>,
+    /// Environments without steps that were not compared with the manifest, or do not match it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unchanged: Vec<Unchanged>,
     /// Files that could not be compared, by their environments: whether those are as wanted is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub uncompared: BTreeMap<String, Vec<String>>,
@@ -52,6 +55,34 @@ impl PlanView {
     pub fn outcome(&self) -> Outcome {
         if self.steps.is_empty() && !self.is_incomplete() { Outcome::Converged } else { Outcome::Planned }
     }
+}
+
+/// An environment that the plan leaves as it is, although it was not found to match the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unchanged {
+    /// The environment.
+    pub environment: String,
+    /// The cause of leaving it.
+    pub why: Stays,
+    /// The live release, if it is the cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+}
+
+/// Cause of leaving an environment as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stays {
+    /// Somebody rolled it back to its live release.
+    RolledBack,
+    /// The release to go back to is already live.
+    AlreadyLive,
+    /// It is to be destroyed and is not on its host.
+    Absent,
+    /// It is to be destroyed, and only data that an earlier removal kept is on its host.
+    DataKept,
+    /// Its images could not be compared with their registry.
+    ImagesUnknown,
 }
 
 /// Drift of one kind that the plan does not correct.
@@ -141,6 +172,11 @@ pub struct Change {
     /// A remark for the reader (`restarts web`, `secret, changed`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+impl Stays {
+    /// Every cause.
+    pub const ALL: [Self; 5] = [Self::RolledBack, Self::AlreadyLive, Self::Absent, Self::DataKept, Self::ImagesUnknown];
 }
 
 impl Why {

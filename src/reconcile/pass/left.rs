@@ -5,20 +5,21 @@ use super::Pass;
 use crate::manifest::environment::Environment;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
-use crate::reconcile::orphan;
+use crate::reconcile::{orphan, status};
 
 impl Pass {
     /// Warns of environments that are recorded but no longer in the manifest. Refuses a manifest without any
-    /// environments while some are recorded.
+    /// environments while some are recorded. An environment that was only looked at has nothing on its host.
     pub async fn orphans(&self) -> Result<(), Failure> {
-        if self.manifest.environments.is_empty() && !self.records.is_empty() {
-            let names = self.records.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let mut left: Vec<&String> = self.records.keys().filter(|name| !self.knows(name)).collect();
+        // Reads the store only if there are such environments, which is rare.
+        let machines = if left.is_empty() { Vec::new() } else { self.machines().await? };
+        left.retain(|name| machines.contains(name) || self.records.get(*name).is_some_and(status::was_applied));
+        if self.manifest.environments.is_empty() && !left.is_empty() {
+            let names = left.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             let message = format!("{} has no environments, but these are recorded: {names}", self.manifest.file);
             return Err(Failure::new(Reason::ManifestEmptied, message));
         }
-        let left: Vec<&String> = self.records.keys().filter(|name| !self.knows(name)).collect();
-        // Reads the store only if there are such environments, which is rare.
-        let machines = if left.is_empty() { Vec::new() } else { self.machines().await? };
         for name in left {
             let does = if machines.contains(name) { "destroys its machine" } else { "removes it from its host" };
             let message = format!(

@@ -45,8 +45,9 @@ pub struct Pass {
 pub enum Keep {
     /// The command changes hosts: the store must be writable before anything else.
     Always,
-    /// The command looks at hosts: the observation is saved if there is a store. With `--offline`, and for other
-    /// commands that [only look at the repository](Context::only_looks), the store is only read.
+    /// The command looks at hosts: observations of environments that were applied are saved if there is a store. With
+    /// `--offline`, and for other commands that [only look at the repository](Context::only_looks), the store is only
+    /// read.
     IfThere,
     /// The command needs the records and saves nothing: the store is not changed.
     Read,
@@ -233,8 +234,8 @@ impl Pass {
         prepared
     }
 
-    /// Connects to every host, observes it and saves the observation. Prints failures and returns them with their
-    /// environments.
+    /// Connects to every host, observes it, and saves the observation if the environment was ever applied. Prints
+    /// failures and returns them with their environments.
     pub async fn observe(
         &mut self,
         context: &Context,
@@ -255,15 +256,18 @@ impl Pass {
         for (name, session) in &sessions {
             let session = session.lock().await;
             let before = self.records.get(name).and_then(|record| record.failed.clone());
+            let facts = session.facts();
             let failed = before.filter(|_| !status::is_as_wanted(&session));
             let record = status::record(&session, (context.now)(), failed);
-            let marker = session.facts().access.marker.as_ref();
-            let ours = marker.is_none_or(|marker| marker.is_of(&session.prepared.environment));
+            let marker = facts.access.marker.as_ref().map(|marker| marker.is_of(&session.prepared.environment));
+            let machine = session.prepared.environment.provision.is_some() && facts.outside.machine.exists;
             drop(session);
-            if ours {
+            let applied = || machine || self.records.get(name).is_some_and(status::was_applied);
+            if marker.unwrap_or_else(applied) {
                 self.save(name, record).await;
             } else {
-                // The directory belongs to another owner: the observation is used, but not saved as this environment's.
+                // The directory belongs to another owner, or the environment was never applied: the observation is
+                // used, but not saved as this environment's.
                 self.records.insert(name.clone(), record);
             }
         }

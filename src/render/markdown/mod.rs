@@ -151,6 +151,12 @@ fn head(plan: &PlanView, level: Level) -> String {
             let _ = writeln!(out, "No changes in {many} environments\n");
         }
     }
+    for one in plan.unchanged.iter().take(FEW) {
+        let _ = writeln!(out, "{}\n", code(&cut(&text::unchanged(one), 200)));
+    }
+    if plan.unchanged.len() > FEW {
+        let _ = writeln!(out, "No changes in {} environments more\n", plan.unchanged.len() - FEW);
+    }
     out + &uncompared(plan, level)
 }
 

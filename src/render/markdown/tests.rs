@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::event::{Action, Change, Outcome, PlannedStep, StepReason};
+use crate::model::event::{Action, Change, Outcome, PlannedStep, Stays, StepReason, Unchanged};
 use crate::model::failure::Reason;
 use crate::model::state::Kind;
 use proptest::prelude::*;
@@ -86,6 +86,13 @@ fn a_plan_without_steps_and_none_at_all() {
     assert!(plan(&whole(Some(unplanned), vec![])).contains(": incomplete\n"));
     let page = plan(&whole(Some(PlanView { project: "shop".into(), converged, ..PlanView::default() }), vec![]));
     assert!(page.starts_with("<!-- deployer-plan shop -->\n<!-- deployer-manifest deploy/deployment.yaml -->\n## Plan of <code>shop</code>: no changes\n"), "{page}");
+    let why = Stays::RolledBack;
+    let unchanged = vec![Unchanged { environment: "lab".into(), why, release: Some("7".into()) }; 12];
+    let page = plan(&whole(Some(PlanView { unchanged, ..PlanView::default() }), vec![]));
+    let sentence = "<code>lab stays at release 7, to which it was rolled back.";
+    assert_eq!(page.matches(sentence).count(), 10, "{page}");
+    assert!(page.contains("No changes in 2 environments more\n") && !page.contains("<code>lab</code>"), "{page}");
+    sound(&page);
     let page = plan(&whole(None, vec![Failure::new(Reason::ManifestMissing, "No such file")]));
     // The comment is found regardless of the manifest's content.
     let marker = "<!-- deployer-plan -->\n<!-- deployer-manifest deploy/deployment.yaml -->\n";

@@ -74,22 +74,24 @@ pub(super) fn why(left: &Left) -> String {
 
 fn conclusion(plan: &PlanView, look: Look) -> String {
     let converged = names(&plan.converged);
+    let unchanged: String = plan.unchanged.iter().map(|one| text::unchanged(one) + "\n").collect();
     if plan.steps.is_empty() {
         let verb = if plan.converged.len() == 1 { "matches" } else { "match" };
         if let Some(reference) = plan.against.as_ref().filter(|_| !plan.converged.is_empty()) {
             return format!("No changes in {converged} since {}\n", defuse::line(reference));
         }
-        return match plan.converged.len() {
-            0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
-                "No changes: the remaining differences are not corrected\n".to_owned()
-            }
-            // Failures and uncompared files are printed above. It is not known whether there are changes.
-            0 if plan.is_incomplete() => String::new(),
-            0 => "No changes: there are no environments to compare\n".to_owned(),
-            _ => format!("No changes. {converged} {verb} the manifest.\n"),
-        };
+        return unchanged.clone()
+            + &match plan.converged.len() {
+                0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
+                    "No changes: the remaining differences are not corrected\n".to_owned()
+                }
+                // Failures and uncompared files are printed above. It is not known whether there are changes.
+                0 if plan.is_incomplete() || !unchanged.is_empty() => String::new(),
+                0 => "No changes: there are no environments to compare\n".to_owned(),
+                _ => format!("No changes. {converged} {verb} the manifest.\n"),
+            };
     }
-    let mut out = String::new();
+    let mut out = unchanged;
     if !plan.converged.is_empty() {
         let _ = writeln!(out, "No changes in {converged}");
     }

@@ -5,6 +5,7 @@ use crate::model::defuse;
 use crate::model::event::{
     ArchiveView, BackupView, CheckView, EnvironmentView, Health, ReleaseView, RunView, VerdictView, Why,
 };
+use crate::model::state::Stage;
 use crate::model::verdict::{Judgement, Vantage};
 use crate::render::text;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
@@ -247,7 +248,9 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
         let facts = left.changes.iter().map(|change| defuse::line(&change.fact)).collect::<Vec<_>>().join(", ");
         let _ = writeln!(out, "{name}: not changed: {} {facts} ({})", left.kind, defuse::line(&super::plan::why(left)));
     }
-    if environment.suspended {
+    if environment.suspended && environment.stage == Stage::Destroyed {
+        let _ = writeln!(out, "{name}: destroyed. To deploy it again: deployer apply {name}");
+    } else if environment.suspended {
         let _ = writeln!(out, "{name}: suspended. To resume it: deployer resume {name}");
     }
     out

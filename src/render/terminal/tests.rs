@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::event::{
-    Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepReason, StepState, StepView, Summary,
-    Why,
+    Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, Stays, StepReason, StepState, StepView,
+    Summary, Unchanged, Why,
 };
 use crate::model::failure::{Failure, Location, Reason};
 use crate::model::hostile::{ESCAPE, Page, acting, every_event, hostile, taken};
@@ -136,6 +136,18 @@ fn a_plan_without_steps() {
     assert_eq!(nothing(&["production"]), "No changes. production matches the manifest.\n");
     assert_eq!(nothing(&["a", "b", "c"]), "No changes. a, b and c match the manifest.\n");
     assert_eq!(nothing(&["a"; 50]), "No changes. 50 environments match the manifest.\n");
+    let held = |converged: &[&str]| {
+        let unchanged = |why| Unchanged { environment: "lab".to_owned(), why, release: Some("7".to_owned()) };
+        let converged = converged.iter().map(ToString::to_string).collect();
+        let unchanged = Stays::ALL.map(unchanged).to_vec();
+        printed(&[Event::Plan(PlanView { unchanged, converged, ..PlanView::default() })], false).0
+    };
+    let sentences = "lab stays at release 7, to which it was rolled back. To apply the manifest again: deployer apply \
+                     lab --retry\nlab is already at release 7\nlab is not on its host: there is nothing to destroy\nlab \
+                     is not on its host, but its data was kept. To delete the data: deployer destroy lab --purge\nlab \
+                     has images that could not be compared with their registry\n";
+    assert_eq!(held(&[]), sentences);
+    assert_eq!(held(&["a"]), format!("{sentences}No changes. a matches the manifest.\n"));
     assert_eq!(nothing(&[]), "No changes: there are no environments to compare\n");
     let unplanned = vec!["production".to_owned()];
     assert_eq!(printed(&[Event::Plan(PlanView { unplanned, ..PlanView::default() })], false).0, "");
@@ -191,7 +203,14 @@ fn status() {
         in_progress: Some("ci@runner".to_owned()),
         ..environment("tokyo")
     };
-    let events = [environment("production"), failed, lost].map(|e| Event::Environment(Box::new(e)));
+    let gone = EnvironmentView {
+        stage: Stage::Destroyed,
+        health: Health::None,
+        endpoints: Vec::new(),
+        suspended: true,
+        ..environment("osaka")
+    };
+    let events = [environment("production"), failed, lost, gone].map(|e| Event::Environment(Box::new(e)));
     let mut events = events.to_vec();
     events.push(result("status"));
     insta::assert_snapshot!(printed(&events, false).0);

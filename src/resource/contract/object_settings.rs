@@ -155,6 +155,15 @@ impl Object {
         self.labels.get(PROJECT)?.as_str()
     }
 
+    /// Returns true if Compose made the object, as a network or a volume of that kind.
+    #[must_use]
+    pub fn is_made_by_compose(&self, kind: ObjectKind) -> bool {
+        self.labels.contains_key(match kind {
+            ObjectKind::Network => "com.docker.compose.network",
+            ObjectKind::Volume => "com.docker.compose.volume",
+        })
+    }
+
     /// Returns the subnets of a network.
     #[must_use]
     pub fn subnets(&self) -> BTreeSet<IpNet> {

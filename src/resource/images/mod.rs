@@ -34,18 +34,24 @@ pub struct Seen {
     pub built: BTreeMap<String, String>,
     /// True if the engine did not answer, so that its images are not known.
     pub unanswered: bool,
+    /// Names under which releases brought images to the host, at most [`MOST_BROUGHT`].
+    pub brought: BTreeSet<String>,
 }
 
-/// Returns the shell that reads the engine's images.
+/// Limit of the number of names in [`Seen::brought`].
+const MOST_BROUGHT: usize = 1_000;
+
+/// Returns the shell that reads the engine's images. A removal needs only the names of those that releases brought.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
+    let brought = format!("[ ! -e \"$state/images\" ] || sed -n '1,{MOST_BROUGHT}s/^/brought /p' \"$state/images\"\n");
     if subject.release.is_none() {
-        return String::new();
+        return brought;
     }
-    "command -v docker >/dev/null || exit 0\n\
+    brought
+        + "command -v docker >/dev/null || exit 0\n\
      timeout 20 docker image ls --no-trunc --digests --format '{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}' || echo unanswered\n\
      [ ! -e \"$state/built\" ] || sed 's/^/built /' \"$state/built\""
-        .to_owned()
 }
 
 /// Reads the engine's list, each image under its tag and under its digest, and the list of built images.
@@ -61,6 +67,7 @@ pub fn parse(output: &[u8]) -> Seen {
                 seen.here.extend(names.map(|name| (name, id.to_owned())));
             }
             [UNANSWERED] => seen.unanswered = true,
+            ["brought", name] if checked::is_image(name) => _ = seen.brought.insert(name.to_owned()),
             ["built", digest, id] if checked::is_hex(digest) => _ = seen.built.insert(digest.to_owned(), id.to_owned()),
             _ => {}
         }

@@ -15,7 +15,7 @@ mod taken_ports;
 pub use before::end_left;
 pub use change::{commands, finish, restore};
 pub use fact::Fact;
-pub use networks_and_volumes::remark;
+pub use networks_and_volumes::{made, remark};
 pub use probe::{Seen, parse, probe};
 
 use super::compose::container::{self, Container};

@@ -103,6 +103,23 @@ pub(super) const PROBE: &str = r#"  ask_engine networks /networks volumes /volum
   }
 "#;
 
+/// Returns the names of the networks or volumes of the host that Compose made in one of these projects.
+pub fn made<'a>(
+    host: &'a HostFacts,
+    kind: ObjectKind,
+    projects: &'a BTreeSet<String>,
+) -> impl Iterator<Item = &'a str> {
+    let engine = &host.services.engine;
+    let all = match kind {
+        ObjectKind::Network => &engine.networks,
+        ObjectKind::Volume => &engine.volumes,
+    };
+    let ours = move |object: &&Object| {
+        object.is_made_by_compose(kind) && object.project().is_some_and(|project| projects.contains(project))
+    };
+    all.values().filter(ours).map(|object| object.name.as_str())
+}
+
 /// Returns the networks and volumes of the staged release, unless another one is wanted by now, or else of the live
 /// release. `None` for a release of a former version, which did not record them.
 #[must_use]

@@ -40,9 +40,9 @@ const MOST: usize = 100;
 
 /// Returns true if another environment claims the same directory.
 #[must_use]
-pub fn shares_directory(subject: &Subject<'_>, host: &HostFacts) -> bool {
+pub fn shares_directory(environment: &Environment, host: &HostFacts) -> bool {
     let marker = host.access.directory_marker.as_ref();
-    host.access.claims.conflict_in(Relation::Same) || marker.is_some_and(|marker| !marker.is_of(subject.environment))
+    host.access.claims.conflict_in(Relation::Same) || marker.is_some_and(|marker| !marker.is_of(environment))
 }
 
 /// Returns the path of the file that names the environment whose release has a directory of the host. Each directory
