@@ -149,6 +149,7 @@ impl Session {
         });
         let live = live.map(|live| live.id.as_str());
         match (found, named) {
+            _ if live.is_none() && releases.is_empty() => Err(connect::no_release(self.prepared.name())),
             (Some(release), _) => Ok(Some(release.clone()).filter(|release| live != Some(release.id.as_str()))),
             (None, Some(id)) => {
                 let message = format!("There is no release {id} to go back to");
