@@ -45,6 +45,10 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             proposal.suspended.push(name.clone());
             continue;
         }
+        if let Some(failure) = &session.locked {
+            proposal.refused.push(failure.clone());
+            continue;
+        }
         let (own, left) = match own(&session, request).await {
             Ok(own) => own,
             Err(failure) => {

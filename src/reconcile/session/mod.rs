@@ -36,6 +36,8 @@ pub struct Session {
     pub machine: Option<Arc<Machine>>,
     /// The lease, once the run changes something.
     pub lease: Option<Lease>,
+    /// The failure of the wait for another run's lease: no step is planned.
+    pub locked: Option<Failure>,
     /// The lane of the session's commands.
     pub lane: Lane,
     /// The kind of the current step.
@@ -71,6 +73,7 @@ impl Session {
             failed: None,
             sink,
             asks: false,
+            locked: None,
         }
     }
 
