@@ -49,8 +49,15 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         outside: Outside::Asked,
         take_over: asked.take_over,
     };
-    let resolve = if destroy { Resolve::Connection } else { Resolve::Everything };
+    let resolve = match asked.goal {
+        Goal::Destroy { .. } => Resolve::Connection,
+        Goal::RollBack => Resolve::RollBack,
+        Goal::Reach(_) => Resolve::Everything,
+    };
     let prepared = pass.prepare(environments, resolve).await;
+    if asked.goal == Goal::RollBack {
+        consent::warn_unread(context, &prepared, "the next apply may start its release again");
+    }
     consent::warn_other_projects(context, prepared.iter().filter_map(consent::other_project));
     let (sessions, mut proposal) = propose(context, &mut pass, prepared, &request, asked, stop).await;
     if let Some(saved) = &asked.saved {
