@@ -146,6 +146,45 @@ fn an_environment_that_was_only_looked_at_is_not_reported_as_left_behind() {
     }
 }
 
+/// Nothing listens on the host's port: a command that reaches for the host ends with 7.
+#[test]
+fn a_mistake_in_the_application_ends_only_what_needs_the_application() {
+    let folder = shop();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAa33Xtpvzp2qb79CHmeTtxKO89Nab3we0Yte35fTrrh";
+    let ssh = format!("address: 127.0.0.1 }}\n    ssh: {{ port: 1, wait: 0s, host_key: [\"{key}\"] }}");
+    write("deployment.yaml", &SHOP.replace("address: 192.0.2.1 }", &ssh));
+    for compose in ["services:\n  web:\n    imgae: demo:1\n", "services:\n  web:\n    image: \"demo:${NOT_SET:?}\"\n"] {
+        write("app/compose.yaml", compose);
+        for command in ["check", "plan", "apply --yes", "render production --output out"] {
+            let (out, err, code) = deployer(&folder, &command.split(' ').collect::<Vec<_>>());
+            assert!(code == 64 && err.contains("compose.yaml"), "{command}: {code} {out}{err}");
+        }
+        for command in [
+            "logs production",
+            "exec production web -- true",
+            "ssh production -- true",
+            "restart production",
+            "rollback production --yes",
+            "destroy production --allow-destroy production",
+            "suspend production",
+            "resume production",
+            "unlock production --yes",
+            "backup production",
+            "test production",
+        ] {
+            let (out, err, code) = deployer(&folder, &command.split(' ').collect::<Vec<_>>());
+            let warned = err.contains("has an application that cannot be read");
+            assert!(code == 7 && warned == command.starts_with("rollback"), "{command}: {code} {out}{err}");
+        }
+        let (out, err, code) = deployer(&folder, &["history", "production"]);
+        assert!(code == 7 && !err.contains("compose.yaml"), "{code} {out}{err}");
+        let (out, err, code) = deployer(&folder, &["status"]);
+        assert!(code == 7 && out.contains("production"), "{code} {out}{err}");
+        assert!(err.contains("so drift of its release is not known: ") && err.contains("compose.yaml:3:"), "{err}");
+    }
+}
+
 /// Services can share one list of ports by an alias.
 #[test]
 fn ports_that_many_services_share_take_no_memory() {

@@ -49,6 +49,21 @@ pub fn warn_other_projects(context: &Context, mut others: impl Iterator<Item = (
     context.say(Event::Warning { environment: Some(environment), message });
 }
 
+/// Warns of applications that could not be read, for commands that continue without them.
+pub fn warn_unread(context: &Context, all: &[Prepared], so: &str) {
+    for prepared in all {
+        let Some(first) = prepared.mistakes.first() else { continue };
+        let place =
+            first.location.as_ref().map_or(String::new(), |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
+        let more = match prepared.mistakes.len() {
+            1 => String::new(),
+            several => format!(", and {} more mistakes", several - 1),
+        };
+        let message = format!("has an application that cannot be read, so {so}: {place}{}{more}", first.message());
+        context.say(Event::Warning { environment: Some(prepared.name().to_owned()), message });
+    }
+}
+
 /// Warns of images that could not be compared with their registry, for commands that continue without that.
 pub async fn warn_uncompared(context: &Context, sessions: &Sessions) {
     for (name, failure) in propose::uncompared(sessions).await {

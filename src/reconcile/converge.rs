@@ -21,6 +21,7 @@ use crate::resource;
 use crate::resource::contract::record::Rejection;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 /// Runs the pass until it ends or a second signal comes. Failures are already printed.
 pub async fn run(context: &Context, asked: &Asked) -> Ending {
@@ -48,10 +49,17 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         outside: Outside::Asked,
         take_over: asked.take_over,
     };
-    let resolve = if destroy { Resolve::Connection } else { Resolve::Everything };
+    let resolve = match asked.goal {
+        Goal::Destroy { .. } => Resolve::Connection,
+        Goal::RollBack => Resolve::RollBack,
+        Goal::Reach(_) => Resolve::Everything,
+    };
     let prepared = pass.prepare(environments, resolve).await;
+    if asked.goal == Goal::RollBack {
+        consent::warn_unread(context, &prepared, "the next apply may start its release again");
+    }
     consent::warn_other_projects(context, prepared.iter().filter_map(consent::other_project));
-    let (sessions, mut proposal) = propose(context, &mut pass, prepared, &request, asked).await;
+    let (sessions, mut proposal) = propose(context, &mut pass, prepared, &request, asked, stop).await;
     if let Some(saved) = &asked.saved {
         proposal = unmoved(context, &mut pass, saved, &sessions, (asked, &request), proposal).await;
         // A saved plan is executed as a whole or not at all.
@@ -80,6 +88,7 @@ pub async fn propose(
     mut prepared: Vec<Prepared>,
     request: &Request,
     asked: &Asked,
+    stop: &AtomicBool,
 ) -> (Sessions, Proposal) {
     for one in &mut prepared {
         one.retry = asked.retry;
@@ -90,6 +99,7 @@ pub async fn propose(
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     // The removal of an environment itself ends what an interrupted run left running on its host.
     let waits = !matches!(request.goal, Goal::Destroy { .. });
+    wait(&sessions, asked.wait, stop).await;
     doubts(context, pass, &sessions, waits).await;
     if asked.saved.is_some() {
         pass.derive_keys(&sessions).await;
@@ -166,12 +176,28 @@ async fn unmoved(
     proposal
 }
 
-/// Settles the steps that an interrupted run began and did not end: their hosts were just observed.
+/// Waits for the other runs that work on these environments: a plan of a state that they are changing is wrong. A
+/// signal ends the wait.
+async fn wait(sessions: &Sessions, limit: Duration, stop: &AtomicBool) {
+    let deadline = Instant::now() + limit;
+    for (name, session) in sessions {
+        let mut session = session.lock().await;
+        if let Err(failure) = session.wait_for_other(deadline, stop).await {
+            session.locked = Some(failure.on(name));
+        }
+    }
+}
+
+/// Settles the steps that an interrupted run began and did not end: their hosts were just observed. The steps of a run
+/// that lives are its own.
 async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions, waits: bool) {
     let Some(store) = &pass.store else { return };
     let settled = async {
         for doubt in store.in_doubt(pass.manifest.project.as_str()).await? {
             if let Some(session) = sessions.get(&doubt.environment) {
+                if session.lock().await.other_run().is_some() {
+                    continue;
+                }
                 if waits {
                     session.lock().await.outlast().await.map_err(|failure| failure.on(&doubt.environment))?;
                 }

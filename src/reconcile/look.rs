@@ -165,6 +165,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         return end(pass, Sessions::new(), Outcome::Ok).await;
     }
     let prepared = pass.prepare(environments, Resolve::Available).await;
+    consent::warn_unread(context, &prepared, "drift of its release is not known");
     let request = Request { outside: Outside::Asked, ..Request::look() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     consent::warn_uncompared(context, &sessions).await;
@@ -176,7 +177,10 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         let suspended = record.is_some_and(|record| record.suspended);
         let stage = if suspended { Stage::Destroyed } else { environment.stage };
         let (steps, left) = session.prepared.steps_and_rest(session.seen(), stage);
-        let drifted = Prepared::differing(&steps, &left);
+        let mut drifted = Prepared::differing(&steps, &left);
+        if !session.prepared.mistakes.is_empty() {
+            drifted.retain(|kind| !kind.is_of_release());
+        }
         views.insert(name.clone(), status::view(environment, record, drifted, left, None));
     }
     for (prepared, failure) in &failed {

@@ -28,6 +28,8 @@ pub struct Prepared {
     pub reach: Reach,
     /// The release that would be sent.
     pub release: Option<Release>,
+    /// The reasons why the application could not be read, so that its release is [`Release::unread`].
+    pub mistakes: Vec<Failure>,
     /// The redactor that hides the environment's secrets in the output of hosts.
     pub redactor: Arc<Redactor>,
     /// See [`Subject::retry`].
@@ -50,6 +52,7 @@ impl Prepared {
             reach: environment.ssh.reach(&environment.address),
             environment,
             release: None,
+            mistakes: Vec::new(),
             redactor: Arc::new(Redactor::new(&[])),
             retry: false,
             take_over: false,
@@ -245,6 +248,8 @@ pub enum Resolve {
     Connection,
     /// All values that can be resolved; files that need a missing value are not compared: `status`.
     Available,
+    /// As [`Self::Everything`], but goes on without the application: `rollback`.
+    RollBack,
     /// All values, and each must resolve: `plan`, `apply`, `render`, `check --secrets`.
     Everything,
 }
@@ -256,9 +261,15 @@ impl Resolve {
         match (self, source) {
             (_, SecretSource::Literal { .. })
             | (Self::Connection, SecretSource::Environment { .. })
-            | (Self::Available | Self::Everything, _) => true,
+            | (Self::Available | Self::RollBack | Self::Everything, _) => true,
             (Self::Literals | Self::Connection, _) => false,
         }
+    }
+
+    /// Returns true if a command is about the live release: it goes on if the application cannot be read here.
+    #[must_use]
+    pub const fn goes_on(self) -> bool {
+        matches!(self, Self::Connection | Self::Available | Self::RollBack)
     }
 
     /// Returns the value of a source, or `None` if the source is not read, or is missing and not required.
@@ -268,7 +279,7 @@ impl Resolve {
         }
         match secret::resolve(source).await {
             Ok(value) => Ok(Some(value)),
-            Err(failure) if self == Self::Everything => Err(failure),
+            Err(failure) if matches!(self, Self::RollBack | Self::Everything) => Err(failure),
             Err(_) => Ok(None),
         }
     }
@@ -278,8 +289,8 @@ impl Resolve {
 /// secrets.
 pub type Hide<'a> = &'a (dyn Fn(&str, &Arc<Redactor>) + Send + Sync);
 
-/// Resolves an environment's values as far as `resolve` allows, and renders its release. Reads only files of the
-/// runner. Passes secrets to `hide` before an error message can contain them.
+/// Resolves an environment's values as far as `resolve` allows, and renders its release. For a command that
+/// [goes on](Resolve::goes_on) without the application, its mistakes are not failures. Reads only files of the runner. Passes secrets to `hide` before an error message can contain them.
 pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>) -> Result<Prepared, Vec<Failure>> {
     let mut values = BTreeMap::new();
     let mut secrets = Vec::new();
@@ -327,10 +338,12 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
         }
         _ => None,
     };
-    if !failures.is_empty() {
-        return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
+    let mistakes: Vec<Failure> = failures.into_iter().map(|failure| failure.on(&environment.name)).collect();
+    if !mistakes.is_empty() && !resolve.goes_on() {
+        return Err(mistakes);
     }
-    Ok(Prepared { release, redactor, ..Prepared::without_release(environment) })
+    let release = if mistakes.is_empty() { release } else { Some(Release::unread()) };
+    Ok(Prepared { release, mistakes, redactor, ..Prepared::without_release(environment) })
 }
 
 /// Returns a redactor of the secrets that open the connection, as far as they can be resolved.
@@ -367,6 +380,7 @@ mod tests {
             (Resolve::Literals, [true, false, false, false]),
             (Resolve::Connection, [true, true, false, false]),
             (Resolve::Available, [true; 4]),
+            (Resolve::RollBack, [true; 4]),
             (Resolve::Everything, [true; 4]),
         ] {
             assert_eq!(sources.each_ref().map(|source| resolve.covers(source)), expected, "{resolve:?}");
@@ -379,6 +393,8 @@ mod tests {
         for resolve in [Resolve::Literals, Resolve::Connection, Resolve::Available] {
             assert!(resolve.value(&source).await.is_ok_and(|value| value.is_none()), "{resolve:?}");
         }
-        assert!(Resolve::Everything.value(&source).await.is_err());
+        for resolve in [Resolve::RollBack, Resolve::Everything] {
+            assert!(resolve.value(&source).await.is_err(), "{resolve:?}");
+        }
     }
 }

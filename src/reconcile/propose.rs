@@ -47,6 +47,10 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             proposal.suspended.push(name.clone());
             continue;
         }
+        if let Some(failure) = &session.locked {
+            proposal.refused.push(failure.clone());
+            continue;
+        }
         let (own, left) = match own(&session, request).await {
             Ok(own) => own,
             Err(failure) => {
@@ -99,6 +103,8 @@ async fn own(session: &Session, request: &Request) -> Result<(Vec<Step>, Vec<Lef
             let target = session.choose(request.release.as_deref()).await?;
             (target.map(|target| way_back(session, target)).into_iter().collect(), Vec::new())
         }
+        // A plan needs the release that the manifest wants.
+        Some(_) if let Some(mistake) = session.prepared.mistakes.first() => return Err(mistake.clone()),
         Some(stage) => {
             let (steps, left) = session.prepared.steps_and_rest(session.seen(), stage);
             (of_differences(steps).collect(), left)

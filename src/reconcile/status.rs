@@ -83,10 +83,7 @@ pub fn is_as_wanted(session: &Session) -> bool {
 
 /// Returns the holder of the environment's lease, if that is another run.
 fn others(session: &Session) -> Option<String> {
-    let ours = session.lease.as_ref().map(|lease| &lease.key);
-    let held = session.facts().access.lease.as_ref().filter(|held| Some(&held.key()) != ours)?;
-    let holder = held.holder.as_ref().filter(|holder| !holder.gone())?;
-    Some(holder.to_string())
+    session.other_run()?.holder.as_ref().map(ToString::to_string)
 }
 
 /// Returns the wishes of the kinds that now match the manifest; for the other kinds, the wishes when they last matched.

@@ -30,6 +30,8 @@ pub struct Release {
     pub sources: BTreeMap<Utf8PathBuf, String>,
     /// Logins at registries whose passwords are known, by host.
     pub logins: BTreeMap<String, Login>,
+    /// True if the application could not be read, so that nothing else is known about it. The live release is kept.
+    pub unread: bool,
 }
 
 /// Directories that are created once, each with its owner.
@@ -77,6 +79,12 @@ impl Owner {
 }
 
 impl Release {
+    /// Returns the release of an application that could not be read.
+    #[must_use]
+    pub fn unread() -> Self {
+        Self { unread: true, ..Self::default() }
+    }
+
     /// Returns a digest of a variable's value in the release's `.env`. For a value that contains other variables, the
     /// digest covers the whole file.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Detection of drift: differences that nobody asked for in the manifest. Ignored facts belong to the host. This module
 //! does not decide whether other drift is corrected.
 
-use super::release_identity::{held, identity};
+use super::release_identity::{identity, kept};
 use super::services::fact::Fact;
 use super::{HostFacts, Subject, firewall, observed, schedules, scripts, updates, wanted};
 use crate::manifest::environment::{Environment, Ignore};
@@ -46,7 +46,7 @@ fn was_met(kind: Kind, subject: &Subject<'_>, host: &HostFacts, met: &BTreeMap<K
 
 /// Returns true if the wanted release converged on this host, or is rejected and the live release is kept instead.
 fn is_released(subject: &Subject<'_>, host: &HostFacts) -> bool {
-    held(subject, host).is_some()
+    kept(subject, host).is_some()
         || host.files.current.as_ref().map(|record| &record.digest) == identity(subject, host).as_ref()
 }
 

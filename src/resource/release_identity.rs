@@ -8,10 +8,12 @@ use super::{HostFacts, Subject};
 use crate::model::digest::Digest;
 use std::collections::BTreeMap;
 
-/// Returns the digest of everything that a release is made from, or `None` if a secret could not be resolved.
+/// Returns the digest of everything that a release is made from, or `None` if a secret could not be resolved or the
+/// application could not be read.
 #[must_use]
 pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
-    let (release, application) = (subject.release?, subject.environment.application.as_ref()?);
+    let release = subject.release.filter(|release| !release.unread)?;
+    let application = subject.environment.application.as_ref()?;
     let mut digest = Digest::default();
     digest.part(&application.project).part(application.host_directory.as_str());
     for file in &release.compose_files {
@@ -55,9 +57,11 @@ pub fn held<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a Reject
     host.files.rejected.iter().find(|rejected| rejected.digest == wanted && same(host, rejected))
 }
 
-/// Returns the live release if the wanted one is rejected.
+/// Returns the live release if it stays as it is: the wanted one is rejected, or not known because the application could
+/// not be read.
 pub(super) fn kept<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a ReleaseRecord> {
-    host.files.begun().next().filter(|_| held(subject, host).is_some())
+    let unread = subject.release.is_some_and(|release| release.unread);
+    host.files.begun().next().filter(|_| unread || held(subject, host).is_some())
 }
 
 /// Returns the Compose project that must run: the manifest's project, unless another release is kept.

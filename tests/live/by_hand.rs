@@ -23,8 +23,18 @@ fn fed(work: &Work, arguments: &[&str], input: &[u8]) -> Run {
 fn exec_restart_ssh_and_the_history_of_it() {
     let host = BedHost::docker();
     let work = duo(&host);
-    assert_eq!(work.run(&["exec", "production", "web", "--", "true"]).code, 1, "nothing runs yet");
-    assert_eq!(work.run(&["restart", "production", "--json"]).expect(1).reasons(), ["command-failed"]);
+    let without_a_release: [&[&str]; 5] = [
+        &["exec", "production", "web", "--", "true"],
+        &["logs", "production"],
+        &["logs", "production", "web"],
+        &["restart", "production"],
+        &["rollback", "production", "--yes"],
+    ];
+    for command in without_a_release {
+        let said = work.run(command).expect(1).stderr;
+        assert!(said.contains("production has no release on its host"), "{command:?}: {said}");
+        assert!(said.contains("Run deployer apply production first"), "{command:?}: {said}");
+    }
     work.apply().expect(0);
 
     // Arguments, output, errors and the exit code pass unchanged.

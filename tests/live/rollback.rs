@@ -3,6 +3,7 @@
 
 use crate::bed::{BedHost, Work, image};
 use crate::scene::{APP, STATE, change, containers, duo};
+use crate::trouble::fails;
 
 /// Makes `web` run an image that ends as soon as it starts.
 fn crash(work: &Work) {
@@ -76,8 +77,30 @@ fn a_repair_is_not_a_release_to_go_back_to() {
     }
     let kept = host.shell(&format!("ls {STATE}/releases"));
     assert_eq!(kept.lines().count(), 2, "{kept}");
+
+    // A mistake in the Compose file here disables no command about the live release.
+    let compose = work.read("app/compose.yaml");
+    work.write("app/compose.yaml", compose.replace("image:", "imgae:"));
     work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    let run = work.run(&["status", "--json"]).expect(0);
+    let seen = run.of("environment").remove(0);
+    assert_eq!((&seen["health"], &seen["drifted"]), (&"healthy".into(), &serde_json::json!([])), "{seen}");
+    assert!(run.of("warning")[0]["message"].as_str().is_some_and(|text| text.contains("imgae")), "{}", run.stdout);
+    work.run(&["logs", "production"]).expect(0);
+    work.run(&["exec", "production", "web", "--", "true"]).expect(0);
+    work.run(&["restart", "production", "--json"]).expect(0);
+    for command in ["suspend", "resume", "history"] {
+        work.run(&[command, "production"]).expect(0);
+    }
+    fails(work.apply(), "application-invalid", 64, "imgae");
+    // The release that was left is not tried again, also after the mistake is corrected.
+    work.write("app/compose.yaml", &compose);
+    work.apply().expect(0);
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    work.write("app/compose.yaml", compose.replace("image:", "imgae:"));
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--json"]).expect(0);
+    assert!(containers(&host).is_empty() && host.holds(&format!("[ ! -e {STATE} ]")));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use deployer::manifest::environment::{DriftPolicy, Ignore};
 use deployer::model::event::{Left, PlannedStep, Why};
 use deployer::model::state::{Kind, Stage};
 use deployer::reconcile::prepare::Prepared;
+use deployer::release::sent::Release;
 use deployer::resource::{Observation, drift};
 use std::collections::BTreeMap;
 
@@ -49,6 +50,20 @@ fn drift_is_corrected_or_left_as_the_policy_says() {
         let given = recorded(name);
         assert_eq!(outcome(&prepared(&given, DriftPolicy::Correct), &given), (owned(corrected), Vec::new()), "{name}");
         assert_eq!(outcome(&prepared(&given, DriftPolicy::Detect), &given), (Vec::new(), owned(left)), "{name}");
+    }
+}
+
+#[test]
+fn an_application_that_cannot_be_read_keeps_the_live_release() {
+    for (name, steps) in [
+        ("converged", &[][..]),
+        ("files/changed-and-new", &[]),
+        ("files/drifted", &["files drifted", "services follows files"]),
+        ("services/stopped-by-hand", &["services drifted"]),
+    ] {
+        let given = recorded(name);
+        let prepared = Prepared { release: Some(Release::unread()), ..prepared(&given, DriftPolicy::Correct) };
+        assert_eq!(outcome(&prepared, &given), (owned(steps), Vec::new()), "{name}");
     }
 }
 

@@ -66,6 +66,13 @@ pub fn no_machine(environment: &str) -> Failure {
     failure.hint(format!("deployer apply {environment} makes it"))
 }
 
+/// Returns the failure of a command that needs a release on the host of an environment that has none.
+#[must_use]
+pub fn no_release(environment: &str) -> Failure {
+    let failure = Failure::new(Reason::ReleaseUnknown, format!("{environment} has no release on its host"));
+    failure.hint(format!("Run deployer apply {environment} first"))
+}
+
 /// Returns the connection settings of a host, with its secrets resolved.
 async fn way(ssh: &Ssh, reach: Reach, accept_new: bool) -> Result<Way<'_>, Failure> {
     let resolve = async |source: Option<&SecretSource>| match source {

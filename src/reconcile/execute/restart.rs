@@ -10,6 +10,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Kind;
+use crate::reconcile::connect::no_release;
 use crate::reconcile::context::Context;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::remote::service::unknown;
@@ -70,8 +71,11 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
     if let Some(refused) = access.or_else(|| services::restart_preflight(&subject, session.facts())) {
         return Err(refused);
     }
+    let Some(live) = session.facts().files.begun().next().cloned() else {
+        return Err(no_release(session.prepared.name()));
+    };
     let services = services::records::of(&subject, session.facts());
-    if session.facts().files.begun().next().is_none() || services.is_empty() {
+    if services.is_empty() {
         return Err(Failure::new(Reason::CommandFailed, "No services are running")
             .hint(format!("Run deployer apply {} first", session.prepared.name())));
     }
@@ -80,7 +84,6 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
         return Err(unknown(service, &names));
     }
     // A restart makes Docker resolve mounted paths again.
-    let live = session.facts().files.begun().next().cloned().unwrap_or_default();
     let run = format!(
         "cd /\n{} restart {} >&2 </dev/null || code=$?\n",
         resource::files::by_name(&live.project),

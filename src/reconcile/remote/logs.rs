@@ -70,9 +70,7 @@ async fn logs(context: &Context, args: &Logs) -> Result<Ending, Vec<Failure>> {
                 Ok(())
             };
             let followed = async {
-                if let Some(service) = &args.service {
-                    service::known(&host, &application.project, service).await?;
-                }
+                service::known(&host, &prepared, args.service.as_deref()).await?;
                 host.follow(&script, DAY, &mut line).await
             };
             let status = followed.await;

@@ -37,8 +37,7 @@ impl<'a> Remote<'a> {
 
     /// Fails unless the application has a container of this service.
     pub async fn has(&self, service: &str) -> Result<(), Failure> {
-        let project = self.prepared.environment.application.as_ref().map(|application| application.project.as_str());
-        service::known(&self.host, project.unwrap_or_default(), service).await
+        service::known(&self.host, self.prepared, Some(service)).await
     }
 
     /// Runs a command or a shell as the SSH user at the user's terminal.

@@ -6,9 +6,11 @@ use super::heartbeat::Heart;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::model::holder::{Holder, Owner};
+use crate::model::state::Kind;
 use crate::resource::contract::lease::{self, Answer, Held, Key};
 use crate::resource::{self, SHORT};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The settings for taking leases.
@@ -38,6 +40,38 @@ impl Lease {
 }
 
 impl Session {
+    /// Returns the lease of the environment, if another run has it whose process is not known to be gone.
+    #[must_use]
+    pub fn other_run(&self) -> Option<&Held> {
+        let ours = self.lease.as_ref().map(|lease| &lease.key);
+        let held = self.facts().access.lease.as_ref().filter(|held| Some(&held.key()) != ours)?;
+        (!held.holder.as_ref().is_some_and(Holder::gone)).then_some(held)
+    }
+
+    /// Waits until no other run has the lease of the environment, at most until `deadline`, and observes the host
+    /// again. Says at once for whom it waits.
+    ///
+    /// # Errors
+    /// `LeaseHeld` if another run still has the lease then, or if `stop` is set meanwhile.
+    pub async fn wait_for_other(&mut self, deadline: Instant, stop: &AtomicBool) -> Result<(), Failure> {
+        let Some(held) = self.other_run() else { return Ok(()) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            let seconds = left.as_millis().div_ceil(1000);
+            let message = format!("{} is locked by {}; waiting {seconds} s", self.prepared.name(), held.by_whom());
+            (self.sink)(Event::Note(message));
+        }
+        while let Some(held) = self.other_run() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || stop.load(Ordering::Relaxed) {
+                return Err(busy(self.prepared.name(), held));
+            }
+            tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+            self.observe_kinds("", &[Kind::Access]).await?;
+        }
+        self.observe().await
+    }
+
     /// Takes the lease of this environment with a token above `floor`, unless this session already has the lease, and
     /// observes the host after that.
     ///
@@ -67,7 +101,7 @@ impl Session {
                 continue;
             }
             if begun.elapsed() >= claim.wait {
-                return Err(busy(&held).on(self.prepared.name()));
+                return Err(busy(self.prepared.name(), &held).on(self.prepared.name()));
             }
             if !told {
                 self.progress(format!("wait for {}", held.whose()));
@@ -82,7 +116,7 @@ impl Session {
         let holder = claimant(&claim.holder)?;
         match self.ask(&holder, Some(&held.key()), floor, "").await?.0 {
             Answer::Ours(token) => self.keep(token, holder),
-            Answer::Held(held) => Err(busy(&held)),
+            Answer::Held(held) => Err(busy(self.prepared.name(), &held)),
         }
     }
 
@@ -124,7 +158,7 @@ impl Session {
                 self.disown().await;
                 Err(Failure::new(Reason::LeaseLost, "The lease was lost while the connection was broken"))
             }
-            Answer::Held(held) => Err(Failure::new(Reason::LeaseLost, busy(&held).message())),
+            Answer::Held(held) => Err(Failure::new(Reason::LeaseLost, busy(self.prepared.name(), &held).message())),
         }
     }
 
@@ -190,7 +224,7 @@ fn claimant(holder: &Holder) -> Result<Holder, Failure> {
     Ok(holder.as_owner(Owner::new(u128::from_ne_bytes(random))))
 }
 
-fn busy(held: &Held) -> Failure {
-    let message = format!("It is locked by {}, last heartbeat {} s ago", held.whose(), held.age);
+fn busy(environment: &str, held: &Held) -> Failure {
+    let message = format!("{environment} is locked by {}, last heartbeat {} s ago", held.by_whom(), held.age);
     Failure::new(Reason::LeaseHeld, message)
 }

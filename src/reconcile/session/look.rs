@@ -5,6 +5,7 @@ use super::{Session, checks};
 use crate::model::checked::Sha256Hex;
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Kind;
+use crate::resource::compose::health_check;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::images::registry::{self, Answer};
 use crate::resource::{self, HostFacts, Kinds, Lane, Observation, Outside};
@@ -130,7 +131,7 @@ impl Session {
         Ok(parse_contents(&output.stdout, paths))
     }
 
-    /// Returns the last log lines of unhealthy containers, service by service.
+    /// Returns the last health check and the last log lines of unhealthy containers, service by service.
     pub async fn last_words(&self) -> String {
         let subject = self.prepared.subject();
         let (states, _) = self.seen.both(Kind::Services);
@@ -139,17 +140,31 @@ impl Session {
         let mut text = String::new();
         let containers = resource::services::containers(&subject, self.facts());
         for container in containers.filter(|container| bad(&container.service)).take(3) {
+            let mut said = |what: &str, lines: &str| {
+                let found = state(&container.service).map_or("", String::as_str);
+                let _ = writeln!(text, "{} is {found}; {what}:", container.service);
+                // Color codes are removed: they are meant for a terminal.
+                let plain = anstream::adapter::strip_str(lines).to_string();
+                text += self.prepared.redactor.redact(&plain).trim_end();
+                text.push('\n');
+            };
+            let checked = self.script(&health_check::last(&container.id), resource::SHORT).await;
+            let checked = checked.ok().and_then(|output| health_check::parse(&output.stdout));
+            let failed = checked.filter(|check| check.code != 0);
+            if let Some(check) = &failed {
+                said(&format!("its last health check ended with {}", check.code), check.output());
+            }
             let script = format!(
                 "timeout -k 1 20 docker logs --tail 20 {} 2>&1 </dev/null | head -c {LAST_WORDS}",
                 crate::model::shell::quote(&container.id)
             );
             if let Ok(output) = self.script(&script, resource::SHORT).await {
-                let found = state(&container.service).map_or("", String::as_str);
-                let _ = writeln!(text, "{} is {found}; its last lines:", container.service);
-                // Color codes are removed: they are meant for a terminal.
-                let plain = anstream::adapter::strip_str(&whole_lines(&output.stdout)).to_string();
-                text += self.prepared.redactor.redact(&plain).trim_end();
-                text.push('\n');
+                let lines = whole_lines(&output.stdout);
+                if !lines.trim().is_empty() {
+                    said("its last lines", &lines);
+                } else if failed.is_none() {
+                    said("it printed nothing", "");
+                }
             }
         }
         text

@@ -36,6 +36,8 @@ pub struct Session {
     pub machine: Option<Arc<Machine>>,
     /// The lease, once the run changes something.
     pub lease: Option<Lease>,
+    /// The failure of the wait for another run's lease: no step is planned.
+    pub locked: Option<Failure>,
     /// The lane of the session's commands.
     pub lane: Lane,
     /// The kind of the current step.
@@ -71,6 +73,7 @@ impl Session {
             failed: None,
             sink,
             asks: false,
+            locked: None,
         }
     }
 
@@ -149,6 +152,7 @@ impl Session {
         });
         let live = live.map(|live| live.id.as_str());
         match (found, named) {
+            _ if live.is_none() && releases.is_empty() => Err(connect::no_release(self.prepared.name())),
             (Some(release), _) => Ok(Some(release.clone()).filter(|release| live != Some(release.id.as_str()))),
             (None, Some(id)) => {
                 let message = format!("There is no release {id} to go back to");

@@ -93,7 +93,7 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
     pass.kept = Some(Arc::clone(&job.kept));
     let prepared = pass.prepare(vec![job.environment.clone()], Resolve::Everything).await;
     let (sessions, proposal) = tokio::select! {
-        proposed = converge::propose(context, &mut pass, prepared, &request, &asked) => proposed,
+        proposed = converge::propose(context, &mut pass, prepared, &request, &asked, &job.stop.flag) => proposed,
         () = job.stop.wait() => return None,
     };
     for name in &proposal.spared {

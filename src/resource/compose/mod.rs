@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod container;
+pub mod health_check;
 pub mod json;
 pub mod model;
 mod ports;

@@ -62,7 +62,13 @@ pub struct Held {
 }
 
 impl Held {
-    /// Describes the holder for people.
+    /// Describes the holder for people, after "locked by".
+    #[must_use]
+    pub fn by_whom(&self) -> String {
+        self.holder.as_ref().map_or_else(|| "another run".to_owned(), ToString::to_string)
+    }
+
+    /// Describes the holder for people as another run.
     #[must_use]
     pub fn whose(&self) -> String {
         self.holder.as_ref().map_or_else(|| "another run".to_owned(), |holder| format!("another run: {holder}"))

@@ -16,7 +16,7 @@ pub use value::key;
 
 use super::contract::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
 use super::contract::{claims, guard};
-use super::release_identity::{digest, held, kept};
+use super::release_identity::{digest, kept};
 use super::{Command, HostFacts, LONG, SHORT, Subject, access, keep};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::{Input, Stream};
@@ -146,7 +146,7 @@ pub fn staged_as_wanted<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Optio
 /// Refuses a release if the staging directory has too little free space.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    if held(subject, host).is_some() {
+    if kept(subject, host).is_some() {
         return None;
     }
     let need = size(subject.release?.files.values());
@@ -157,7 +157,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 /// ones are placed.
 #[must_use]
 pub fn live_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    if held(subject, host).is_some() {
+    if kept(subject, host).is_some() {
         return None;
     }
     let (release, application) = (subject.release?, subject.environment.application.as_ref()?);

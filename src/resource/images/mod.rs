@@ -8,7 +8,7 @@ pub mod registry;
 
 use super::contract::record::ServiceRecord;
 use super::contract::socket::{UNANSWERED, UNKNOWN};
-use super::release_identity::held;
+use super::release_identity::kept;
 use super::services::records;
 use super::{Command, HostFacts, LONG, Subject, access};
 use crate::model::checked::{self, ImageId};
@@ -84,7 +84,7 @@ fn digested(repository: &str, digest: &str) -> Option<String> {
 
 /// Returns the archives of the wanted release, or none if that release is rejected.
 fn archives<'a>(subject: &Subject<'a>, host: &HostFacts) -> &'a [Archive] {
-    let release = subject.release.filter(|_| held(subject, host).is_none());
+    let release = subject.release.filter(|_| kept(subject, host).is_none());
     release.map_or(&[], |release| &release.archives)
 }
 
@@ -110,11 +110,11 @@ fn wanted<'a>(
     services: &'a BTreeMap<String, ServiceRecord>,
 ) -> BTreeMap<String, Wanted<'a>> {
     // A release that is kept instead of the wanted one runs with the images that it has.
-    let held = held(subject, host).is_some();
-    let followed = if held { BTreeSet::new() } else { origin::followed(subject, services) };
+    let kept = kept(subject, host).is_some();
+    let followed = if kept { BTreeSet::new() } else { origin::followed(subject, services) };
     let of = |(image, origin): (String, Origin<'a>)| {
         let digest = origin::at_registry(host, &image).filter(|_| followed.contains(&image));
-        let by_id = held && is_by_id(host, services, &image);
+        let by_id = kept && is_by_id(host, services, &image);
         (image, Wanted { origin, digest, by_id })
     };
     origins(services, archives(subject, host)).into_iter().map(of).collect()

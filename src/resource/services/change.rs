@@ -16,7 +16,7 @@ use crate::resource::compose::container;
 use crate::resource::contract::record::{Rejected, ReleaseRecord, ServiceRecord};
 use crate::resource::contract::{claims, guard};
 use crate::resource::images::registry;
-use crate::resource::release_identity::{held, pulled};
+use crate::resource::release_identity::{kept, pulled};
 use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, files, images, keep};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +60,7 @@ fn repair(subject: &Subject<'_>, host: &HostFacts, live: &ReleaseRecord) -> (Rel
     let json = || serde_json::to_string(&record).unwrap_or_default();
     let is_recorded = host.files.begun().next() == Some(&record);
     let journal = if is_recorded { String::new() } else { keep("swapping.json", &json()) };
-    let tags = if held(subject, host).is_some() { tags(&record) } else { String::new() };
+    let tags = if kept(subject, host).is_some() { tags(&record) } else { String::new() };
     (record, journal + &tags)
 }
 

@@ -141,7 +141,7 @@ pub fn live<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> BTreeMap<&'a str,
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let mut facts = Facts::new();
     let Some(live) = host.files.begun().next() else { return facts };
-    if digest(subject, host).is_some() {
+    if kept(subject, host).is_some() || digest(subject, host).is_some() {
         let pending = host.files.staged.is_some() || host.files.swapping.is_some();
         facts.insert(
             Fact::Release.to_string(),
