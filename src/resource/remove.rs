@@ -82,7 +82,8 @@ pub fn changes(kind: Kind, environment: &Environment, host: &HostFacts, purge: b
         Kind::Services => of_services(environment, host, purge),
         Kind::Images => {
             let note = Some("stays if something else on the host uses it");
-            let gone = host.images.brought.iter().map(|name| change(format!("image {name}"), EXISTS, None, note));
+            let there = host.images.brought.iter().filter(|name| host.images.here.contains_key(*name));
+            let gone = there.map(|name| change(format!("image {name}"), EXISTS, None, note));
             bounded(gone, "images")
         }
         Kind::Files => of_files(environment, host, purge).into_iter().collect(),

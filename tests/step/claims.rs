@@ -808,11 +808,11 @@ fn the_plan_of_a_removal_names_what_goes_and_what_stays() {
         .collect();
     let probe = |containers: &[String]| {
         let lines = [format!("volumes [{}]", volumes.join(",")), format!("networks [{}]", networks.join(","))];
-        services::parse([&lines, containers].concat().join("\n").as_bytes()).unwrap()
+        services::parse([&lines[..], containers].concat().join("\n").as_bytes()).unwrap()
     };
     facts.services = probe(&containers[..1]);
     let goes = ["container web-00 exists", "network front exists"];
-    let named = |volume: &str| [&goes[..], &[volume]].concat();
+    let named = |volume: &'static str| [&goes[..], &[volume]].concat();
     assert_eq!(said(facts, Kind::Services, true), named("volume data exists (its data is deleted)"));
     let stays = named("volume data exists -> stays (destroy --purge deletes its data)");
     assert_eq!(said(facts, Kind::Services, false), stays);
@@ -820,8 +820,9 @@ fn the_plan_of_a_removal_names_what_goes_and_what_stays() {
     let many = said(facts, Kind::Services, false);
     assert_eq!((many.len(), many[20].as_str()), (23, "5 more containers exists"));
 
-    let brought = images::parse(b"brought demo:1\nbrought demo:1\nbrought $(x)\nbrought\n");
-    facts.images = brought;
+    let brought = "brought demo:1\nbrought demo:1\nbrought gone:1\nbrought $(x)\nbrought\n";
+    let here = format!("demo 1 <none> sha256:{}\n", "0".repeat(64));
+    facts.images = images::parse((brought.to_owned() + &here).as_bytes());
     let image = ["image demo:1 exists (stays if something else on the host uses it)"];
     assert_eq!(said(facts, Kind::Images, false), image);
 

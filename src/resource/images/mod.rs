@@ -34,7 +34,7 @@ pub struct Seen {
     pub built: BTreeMap<String, String>,
     /// True if the engine did not answer, so that its images are not known.
     pub unanswered: bool,
-    /// Names under which releases brought images to the host, at most [`MOST_BROUGHT`].
+    /// Names under which releases brought images to the host, up to a limit.
     pub brought: BTreeSet<String>,
 }
 
@@ -44,11 +44,10 @@ const MOST_BROUGHT: usize = 1_000;
 /// Returns the shell that reads the engine's images. A removal needs only the names of those that releases brought.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
+    let unless_brought = if subject.release.is_some() { "" } else { "[ -e \"$state/images\" ] || exit 0\n" };
     let brought = format!("[ ! -e \"$state/images\" ] || sed -n '1,{MOST_BROUGHT}s/^/brought /p' \"$state/images\"\n");
-    if subject.release.is_none() {
-        return brought;
-    }
-    brought
+    unless_brought.to_owned()
+        + &brought
         + "command -v docker >/dev/null || exit 0\n\
      timeout 20 docker image ls --no-trunc --digests --format '{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}' || echo unanswered\n\
      [ ! -e \"$state/built\" ] || sed 's/^/built /' \"$state/built\""
