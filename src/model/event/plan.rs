@@ -77,9 +77,9 @@ pub enum Stays {
     RolledBack,
     /// The release to go back to is already live.
     AlreadyLive,
-    /// It is to be destroyed and is not on its host.
+    /// It must be destroyed and is not on its host.
     Absent,
-    /// It is to be destroyed, and only data that an earlier removal kept is on its host.
+    /// It must be destroyed, and only data that an earlier removal kept is on its host.
     DataKept,
     /// Its images could not be compared with their registry.
     ImagesUnknown,

@@ -140,7 +140,7 @@ fn a_plan_without_steps() {
         let unchanged = |why| Unchanged { environment: "lab".to_owned(), why, release: Some("7".to_owned()) };
         let converged = converged.iter().map(ToString::to_string).collect();
         let unchanged = Stays::ALL.map(unchanged).to_vec();
-        printed(&[Event::Plan(PlanView { unchanged, converged, ..PlanView::default() })], false).0
+        printed(&[Event::Plan(PlanView { converged, unchanged, ..PlanView::default() })], false).0
     };
     let sentences = "lab stays at release 7, to which it was rolled back. To apply the manifest again: deployer apply \
                      lab --retry\nlab is already at release 7\nlab is not on its host: there is nothing to destroy\nlab \
