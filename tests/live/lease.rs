@@ -28,12 +28,6 @@ fn two_runners_take_turns_and_one_that_stood_still_is_refused() {
     first.signal("-STOP");
     let busy = other.run(&["apply", "--json", "--wait", "0s"]).expect(4);
     assert_eq!((busy.outcome().as_str(), busy.reasons()), ("busy", vec!["lease-held".to_owned()]));
-    // With the same store, which has the step of the living run: it is not called interrupted, and nothing is planned.
-    let busy = work.run(&["apply", "--wait", "2s"]).expect(4);
-    let said = format!("{}{}", busy.stdout, busy.stderr);
-    assert!(said.contains("production is locked by deployer apply, ") && said.contains("; waiting 2 s"), "{said}");
-    assert!(said.contains("error: production is locked by deployer apply, "), "{said}");
-    assert!(!said.contains("interrupted") && !said.contains("update"), "{said}");
     let status = other.run(&["status", "--json"]).expect(0).of("environment").remove(0);
     let owner = status["in_progress"].as_str().expect("an owner").to_owned();
     assert!(owner.contains("deployer apply, ") && owner.contains(", pid "), "{owner}");
@@ -46,6 +40,12 @@ fn two_runners_take_turns_and_one_that_stood_still_is_refused() {
     work.edit("app/compose.yaml", "http://127.0.0.1:8080/", "http://127.0.0.1:9/");
     let mut first = Underway::apply(&work);
     assert!(first.reach(Waiting));
+    // With the same store, which has the step of the living run: it is not called interrupted, and nothing is planned.
+    let busy = work.run(&["apply", "--wait", "2s"]).expect(4);
+    let said = format!("{}{}", busy.stdout, busy.stderr);
+    assert!(said.contains("production is locked by deployer apply, ") && said.contains("; waiting 2 s"), "{said}");
+    assert!(said.contains("error: production is locked by deployer apply, "), "{said}");
+    assert!(!said.contains("interrupted") && !said.contains("update"), "{said}");
     first.signal("-STOP");
     let begun = std::time::Instant::now();
     let second = other.run(&["apply", "--json", "--wait", "3m"]).expect(0);
