@@ -84,7 +84,7 @@ pub async fn execute(plan: &Plan<Step>, sessions: &Sessions, context: &Execution
                 later.push(node);
             } else if let Some(session) = sessions.get(&planned.environment) {
                 busy.0.insert((planned.environment.clone(), Lane::of(planned)));
-                running.push(async move { (node, perform(step, session, context).await) });
+                running.push(async move { (node, Box::pin(perform(step, session, context)).await) });
             }
         }
         waiting = later;
