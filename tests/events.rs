@@ -54,6 +54,10 @@ fn progress() -> Vec<Event> {
     vec![of(None), of(Some(Kind::Engine))]
 }
 
+fn unchanged(why: Stays) -> Unchanged {
+    Unchanged { environment: "lab".to_owned(), why, release: Some("20261122T170032Z-655f".to_owned()) }
+}
+
 /// Returns at least one event of every type, with and without the optional fields.
 fn events() -> Vec<Event> {
     let now = jiff::Timestamp::UNIX_EPOCH;
@@ -82,13 +86,8 @@ fn events() -> Vec<Event> {
         span: Some(1..2),
         source: Some("a\u{1b}".into()),
     };
-    let failed = FailedView {
-        kind: None,
-        reason: "disk-full".to_owned(),
-        message: "Full".to_owned(),
-        at: now,
-        run: "r".to_owned(),
-    };
+    let (reason, message, run) = ("disk-full".to_owned(), "Full".to_owned(), "r".to_owned());
+    let failed = FailedView { kind: None, reason, message, at: now, run };
     let mut events = progress();
     events.extend([
         Event::Plan(PlanView::default()),
@@ -98,13 +97,7 @@ fn events() -> Vec<Event> {
             observed_seconds_ago: Some(3),
             against: Some("main".to_owned()),
             left: vec![left(Why::Ignored)],
-            unchanged: Stays::ALL
-                .map(|why| Unchanged {
-                    environment: "lab".to_owned(),
-                    why,
-                    release: Some("20261122T170032Z-655f".to_owned()),
-                })
-                .to_vec(),
+            unchanged: Stays::ALL.map(unchanged).to_vec(),
             ..PlanView::default()
         }),
         environment(None, None),

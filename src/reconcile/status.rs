@@ -96,7 +96,7 @@ fn met(session: &Session) -> BTreeMap<Kind, String> {
 }
 
 /// Returns the furthest stage whose resources really exist. A host without the environment's marker has nothing of it,
-/// any else is installed there.
+/// even if Docker is installed there.
 #[must_use]
 pub fn stage(environment: &Environment, seen: &Observation) -> Stage {
     let same = |kind: Kind| seen.matches(kind);
