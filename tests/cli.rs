@@ -74,6 +74,9 @@ fn commands_and_options_of_other_tools_are_translated() {
         (&["apply", "-auto-approve"], "Use --yes"),
         (&["apply", "--target=web"], "deployer apply ENV"),
         (&["apply", "--dry-run"], "Use deployer plan"),
+        (&["apply", "--environment", "web"], "deployer apply ENV"),
+        (&["remove", "web"], "Use deployer destroy ENV"),
+        (&["destory", "web"], "exists: 'destroy'\n"),
     ] {
         let (_, err, code) = deployer(&folder(), arguments);
         assert!(code == 64 && err.contains(hint), "{arguments:?}: {err}");
@@ -289,6 +292,7 @@ fn two_applications_on_one_host_do_not_publish_one_port() {
         match expected {
             Some(expected) => {
                 assert!(code == 64 && out.contains(expected) && out.contains("compose.yaml"), "{other}: {out}{err}");
+                assert!(out.contains("The other one is at ") && out.contains("app/compose.yaml:"), "{other}: {out}");
             }
             None => assert_eq!(code, 0, "{other}: {out}{err}"),
         }

@@ -1,6 +1,7 @@
 //! Command lines that run no command: help, the version, mistakes. Uses deployer's exit codes instead of clap's.
 
 use super::{Ending, end as conclude};
+use crate::manifest::nearest;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::render::{self, Format};
@@ -43,7 +44,7 @@ pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         }
         _ => {
             let mut failure = failure(&error.render().to_string());
-            if let Some(hint) = translation(error, flags()) {
+            if let Some(hint) = translation(error, flags()).map(str::to_owned).or_else(|| nearest_command(error)) {
                 failure = failure.hint(hint);
             }
             render.event(&Event::Failure(failure.clone()));
@@ -78,7 +79,7 @@ fn failure(text: &str) -> Failure {
 }
 
 /// Commands and options of Terraform, Kamal and Docker Compose, and what deployer has for them.
-const TRANSLATIONS: [(&str, &str); 15] = [
+const TRANSLATIONS: [(&str, &str); 21] = [
     ("deploy", "Use deployer apply"),
     ("up", "Use deployer apply"),
     ("setup", "Use deployer apply"),
@@ -90,10 +91,16 @@ const TRANSLATIONS: [(&str, &str); 15] = [
     ("refresh", "Use deployer plan, which reads the hosts each time"),
     ("ps", "Use deployer status"),
     ("down", "Use deployer destroy ENV, or deployer suspend ENV to have apply skip it"),
+    ("remove", "Use deployer destroy ENV"),
+    ("delete", "Use deployer destroy ENV"),
+    ("rm", "Use deployer destroy ENV"),
+    ("start", "Use deployer apply"),
     ("version", "Use deployer --version"),
     ("--auto-approve", "Use --yes"),
     ("--dry-run", "Use deployer plan"),
     ("--target", "Name the environments instead, as in: deployer apply ENV"),
+    ("--environment", "Name the environments instead, as in: deployer apply ENV"),
+    ("-e", "Name the environments instead, as in: deployer apply ENV"),
 ];
 
 /// Returns the hint for a command or an option of another tool.
@@ -109,6 +116,14 @@ fn translation<'a>(error: &clap::Error, mut arguments: impl Iterator<Item = &'a 
     let name = whole.split('=').next().unwrap_or_default();
     let is_same = |known: &str| known == name || known.strip_prefix('-') == Some(name);
     TRANSLATIONS.iter().find(|(known, _)| is_same(known)).map(|(_, hint)| *hint)
+}
+
+/// Returns the hint with the command that was most likely meant: clap lists every command that is a little like it.
+fn nearest_command(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let Some(ContextValue::Strings(like)) = error.get(ContextKind::SuggestedSubcommand) else { return None };
+    let best = nearest(given, like.iter().map(String::as_str))?;
+    Some(format!("A similar subcommand exists: '{best}'"))
 }
 
 fn sentence(text: &str) -> String {

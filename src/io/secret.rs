@@ -29,11 +29,12 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
                 process::withhold([name.clone()]);
             }
             #[expect(clippy::disallowed_methods, reason = "the home of values from the environment")]
-            let value = std::env::var(name).map_err(|error| {
-                unresolved(match error {
-                    std::env::VarError::NotPresent => format!("The environment variable {name} is not set"),
-                    std::env::VarError::NotUnicode(_) => format!("The environment variable {name} is not UTF-8 text"),
-                })
+            let value = std::env::var(name).map_err(|error| match error {
+                std::env::VarError::NotPresent => unresolved(format!("The environment variable {name} is not set"))
+                    .hint(format!("Set it, as in: export {name}=VALUE")),
+                std::env::VarError::NotUnicode(_) => {
+                    unresolved(format!("The environment variable {name} is not UTF-8 text"))
+                }
             })?;
             Ok(Value { text: value.into(), secret: *secret })
         }

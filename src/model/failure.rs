@@ -65,7 +65,7 @@ reasons! {
     ConnectionRefused "connection-refused" 7 "The host refuses connections on the SSH port", "Check that sshd runs on the host and that ssh.port is right";
     ConnectionTimeout "connection-timeout" 7 "The host does not answer", "Check the address, the network and the firewalls between";
     ConnectionLost "connection-lost" 7 "The connection broke while a command ran", "Run the same command again: it continues from the state of the host";
-    HostKeyUnknown "host-key-unknown" 7 "The host's key is not known yet", "Pin it with ssh.host_key, or pass --accept-new-host-keys to apply";
+    HostKeyUnknown "host-key-unknown" 7 "The host's key is not known yet", "Pin it with ssh.host_key, or pass --accept-new-host-keys";
     HostKeyChanged "host-key-changed" 7 "The host's key differs from the known key", "If the host was replaced on purpose, remove the old key; otherwise the connection may be intercepted";
     AuthenticationRejected "authentication-rejected" 7 "The host rejects the key or the user", "Check ssh.user and ssh.identity_file, and that the public key is in authorized_keys";
     KeyUnusable "key-unusable" 7 "The private key cannot be used", "Check that the file exists, is a private key and is readable only by you";

@@ -61,7 +61,8 @@ async fn look(context: &Context, names: &[String], secrets: bool) -> Result<Vec<
     consent::warn_other_projects(context, others.into_iter());
     failures.extend(published_twice(&publishing));
     if failures.is_empty() {
-        context.say(Event::Note(format!("{} is valid: {}", context.file, well.join(", "))));
+        let what = if well.is_empty() { "it has no environments".to_owned() } else { well.join(", ") };
+        context.say(Event::Note(format!("{} is valid: {what}", context.file)));
     }
     Ok(failures)
 }
@@ -111,5 +112,9 @@ fn clash(one: &Publishing, line: &Published, other: &Publishing, before: &Publis
         line.protocol.name()
     );
     let failure = Failure::new(Reason::ApplicationInvalid, message).at(line.at.clone()).on(&one.name);
-    failure.hint("Give one of them another port, another address or another host")
+    let at = &before.at;
+    failure.hint(format!(
+        "Give one of them another port, another address or another host. The other one is at {}:{}:{}",
+        at.file, at.line, at.column
+    ))
 }

@@ -38,6 +38,7 @@ async fn render(
             context.say(Event::Warning { environment: Some(prepared.name().to_owned()), message });
         }
         match all(&pass, &prepared, output, resolve).await {
+            Ok(1) => context.say(Event::Note(format!("Wrote 1 file to {output}"))),
             Ok(written) => context.say(Event::Note(format!("Wrote {written} files to {output}"))),
             Err(failure) => pass.fail(failure.on(prepared.name())),
         }

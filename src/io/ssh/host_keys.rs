@@ -92,7 +92,7 @@ impl Call<'_> {
             let failure = Failure::new(reason, format!("The host key of {} is not known: {print}", self.whom()));
             let Some(key) = offered else { return failure };
             let pin = format!("If this is the key of the host, pin it below `ssh`: host_key: \"{key}\"");
-            return failure.details(key).hint(format!("{pin}; or pass --accept-new-host-keys to apply"));
+            return failure.details(key).hint(format!("{pin}; or pass --accept-new-host-keys"));
         }
         let place = said.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in "));
         match place {

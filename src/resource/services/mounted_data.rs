@@ -47,14 +47,11 @@ pub(super) fn read(line: &str) -> Option<(Utf8PathBuf, Loss)> {
 /// Directories whose content does not outlive a boot, or is the kernel's.
 const TRANSIENT: [&str; 6] = ["/dev", "/proc", "/run", "/sys", "/tmp", "/var/run"];
 
-/// Returns the paths on the host that a release's services mount, and the application's directory.
-fn mounted<'a>(
-    record: &'a ReleaseRecord,
-    services: impl Iterator<Item = &'a ServiceRecord>,
-) -> impl Iterator<Item = Utf8PathBuf> {
-    let paths = services.flat_map(|service| service.mounts.iter().chain(service.outside.keys()));
-    let all = paths.map(|path| absolute(record, path)).chain([Utf8PathBuf::from(&record.directory)]);
-    all.filter(|path| !TRANSIENT.iter().any(|transient| path.starts_with(transient)))
+/// Returns the paths on the host that a release's services mount.
+fn mounted(record: &ReleaseRecord, services: &BTreeMap<String, ServiceRecord>) -> BTreeSet<Utf8PathBuf> {
+    let paths = services.values().flat_map(|service| service.mounts.iter().chain(service.outside.keys()));
+    let all = paths.map(|path| absolute(record, path));
+    all.filter(|path| !TRANSIENT.iter().any(|transient| path.starts_with(transient))).collect()
 }
 
 /// Returns true if a release places the file, or files below the directory, so that a missing one is placed again.
@@ -65,18 +62,24 @@ fn is_placed(record: &ReleaseRecord, path: &Utf8Path) -> bool {
     below.any(|(file, placed)| file == path || placed.value != SEED)
 }
 
-/// Returns the missing data that a release would mount. The host's list is that of the converged release.
+/// Returns the missing data that a release would mount. The host's list is that of the converged release. Below another
+/// mount, a directory that is gone is the work of a service.
 fn lost<'a>(
     host: &'a HostFacts,
     wanted: &ReleaseRecord,
     services: &BTreeMap<String, ServiceRecord>,
-) -> impl Iterator<Item = (&'a Utf8PathBuf, &'a Loss)> {
+) -> Vec<(&'a Utf8PathBuf, &'a Loss)> {
     let missing = &host.services.missing;
-    let wanted: BTreeSet<Utf8PathBuf> =
-        if missing.is_empty() { BTreeSet::new() } else { mounted(wanted, services.values()).collect() };
-    let live = host.files.current.as_ref();
-    let placed = move |path: &Utf8Path| live.is_none_or(|live| path == live.directory || is_placed(live, path));
-    missing.iter().filter(move |(path, loss)| wanted.contains(*path) && (**loss != Loss::Gone || !placed(path)))
+    let Some(live) = host.files.current.as_ref().filter(|_| !missing.is_empty()) else { return Vec::new() };
+    let mounted = mounted(wanted, services);
+    let is_lost = |(path, loss): &(&Utf8PathBuf, &Loss)| match loss {
+        Loss::Unmounted(_) => mounted.contains(*path) || path.as_str() == wanted.directory,
+        Loss::Gone => {
+            let in_another = || path.ancestors().skip(1).any(|above| mounted.contains(above));
+            mounted.contains(*path) && path.as_str() != live.directory && !is_placed(live, path) && !in_another()
+        }
+    };
+    missing.iter().filter(is_lost).collect()
 }
 
 /// Adds the facts about missing data.
@@ -100,16 +103,15 @@ pub(super) fn preflight(
     services: &BTreeMap<String, ServiceRecord>,
 ) -> Option<Failure> {
     let accepted = |path: &Utf8Path| subject.new_volumes.iter().any(|accepted| Utf8Path::new(accepted) == path);
-    lost(host, wanted, services)
-        .find(|(path, _)| !accepted(path))
-        .map(|(path, loss)| failure(subject, host, path, loss))
+    let mut lost = lost(host, wanted, services).into_iter().filter(|(path, _)| !accepted(path));
+    lost.next().map(|(path, loss)| failure(subject, host, path, loss))
 }
 
 /// Refuses to bring the live release's data back while the disk that it was on is not mounted.
 pub(super) fn restore_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let live = host.files.begun().next()?;
-    let (path, loss) = lost(host, live, &live.services).find(|(_, loss)| **loss != Loss::Gone)?;
-    Some(failure(subject, host, path, loss))
+    let mut lost = lost(host, live, &live.services).into_iter().filter(|(_, loss)| **loss != Loss::Gone);
+    lost.next().map(|(path, loss)| failure(subject, host, path, loss))
 }
 
 fn failure(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path, loss: &Loss) -> Failure {
@@ -148,7 +150,8 @@ write_whole "$state/mount-points" '%s\n' "$points"
 
 /// Returns shell, after `write_whole`, that records what the services of a converged release mount.
 pub(super) fn note(record: &ReleaseRecord) -> String {
-    let paths: BTreeSet<Utf8PathBuf> = mounted(record, record.services.values()).collect();
+    let mut paths = mounted(record, &record.services);
+    paths.insert(record.directory.as_str().into());
     format!(
         r#"points=$(printf %s {} | tr '\n' '\0' | xargs -0 -r stat -L --printf '%F\t%m\t%n\n' -- 2>/dev/null | sed -nE 's/^(directory|regular (empty )?file)\t(.*\t.*)/\3/p' || :)
 write_whole "$state/mount-points" '%s\n' "$points"
