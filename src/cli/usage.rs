@@ -1,7 +1,6 @@
 //! Command lines that run no command: help, the version, mistakes. Uses deployer's exit codes instead of clap's.
 
 use super::{Ending, end as conclude};
-use crate::manifest::nearest;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::render::{self, Format};
@@ -122,7 +121,7 @@ fn translation<'a>(error: &clap::Error, mut arguments: impl Iterator<Item = &'a 
 fn nearest_command(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let Some(ContextValue::Strings(like)) = error.get(ContextKind::SuggestedSubcommand) else { return None };
-    let best = nearest(given, like.iter().map(String::as_str))?;
+    let best = like.iter().min_by_key(|name| strsim::osa_distance(given, name))?;
     Some(format!("A similar subcommand exists: '{best}'"))
 }
 
