@@ -80,7 +80,7 @@ fn a_repair_is_not_a_release_to_go_back_to() {
 
     // A mistake in the Compose file here disables no command about the live release.
     let compose = work.read("app/compose.yaml");
-    work.write("app/compose.yaml", compose.replace("image:", "imgae:"));
+    work.write("app/compose.yaml", compose.replacen("image:", "imgae:", 1));
     work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     let run = work.run(&["status", "--json"]).expect(0);
@@ -98,9 +98,9 @@ fn a_repair_is_not_a_release_to_go_back_to() {
     work.write("app/compose.yaml", &compose);
     work.apply().expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
-    work.write("app/compose.yaml", compose.replace("image:", "imgae:"));
+    work.write("app/compose.yaml", compose.replacen("image:", "imgae:", 1));
     work.run(&["destroy", "production", "--allow-destroy", "production", "--json"]).expect(0);
-    assert!(containers(&host).is_empty() && host.holds(&format!("[ ! -e {STATE} ]")));
+    assert!(containers(&host).is_empty() && host.holds(&format!("[ ! -e {STATE}/current.json ]")));
 }
 
 #[test]

@@ -123,15 +123,6 @@ fn a_crash_loop_is_unhealthy_with_its_last_lines_and_can_be_fixed() {
     finishes(&host, &work, "page two");
     let status = work.run(&["status", "--json"]).expect(0).of("environment").remove(0);
     assert_eq!((&status["failed"], &status["health"]), (&serde_json::Value::Null, &"healthy".into()), "{status}");
-
-    // A service that prints nothing and whose health check fails is shown with the output of that check.
-    let check =
-        "    healthcheck: { test: [CMD-SHELL, \"echo health says no; exit 3\"], interval: 1s, retries: 1 }\n    ports:";
-    work.edit("app/compose.yaml", "    ports:", check);
-    work.edit("deployment.yaml", "timeout: 30s", "timeout: 8s");
-    let run = fails(work.apply(), "unhealthy", 1, "health says no");
-    assert!(run.stdout.contains("its last health check ended with 3"), "{}", run.stdout);
-    assert!(!run.stdout.contains("its last lines"), "{}", run.stdout);
 }
 
 #[test]
