@@ -1,8 +1,10 @@
 //! The real binary: its output on both streams, and its exit code. Contacts nothing.
 
+#[path = "common/record.rs"]
+mod common;
+
 use assert_cmd::Command;
 use deployer::io::store::{Record, Store};
-use deployer::model::event::Health;
 use deployer::model::state::{Facts, Kind, Stage, State};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -103,24 +105,8 @@ fn shop() -> TempDir {
 
 /// Saves the record of an environment that is not in the manifest, with these facts of its access.
 fn recorded(folder: &TempDir, stage: Stage, access: Facts) {
-    let record = Record {
-        state: State(BTreeMap::from([(Kind::Access, access)])),
-        stage,
-        health: Health::None,
-        address: "192.0.2.1".to_owned(),
-        observed_at: jiff::Timestamp::UNIX_EPOCH,
-        serial: 0,
-        suspended: false,
-        protected: false,
-        reach: None,
-        in_progress: None,
-        failed: None,
-        host_keys: Vec::new(),
-        endpoints: Vec::new(),
-        services: BTreeMap::new(),
-        backup: None,
-        met: BTreeMap::new(),
-    };
+    let facts = State(BTreeMap::from([(Kind::Access, access)]));
+    let record = Record { address: "192.0.2.1".to_owned(), ..common::record(facts, stage) };
     let root = camino::Utf8Path::from_path(folder.path()).expect("UTF-8");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -1,13 +1,15 @@
 //! `plan --offline` names the files that it cannot compare: an environment with such files is never reported as
 //! matching the manifest.
 
+#[path = "../common/record.rs"]
+mod common;
+
 use crate::review::{CANARY, Work, manifest};
 use deployer::io::store::{Record, Store};
 use deployer::model::event::Health;
 use deployer::model::state::{Kind, Stage};
 use deployer::reconcile::prepare::{self, Resolve};
 use deployer::resource::{self, HostFacts};
-use std::collections::BTreeMap;
 use std::fs;
 
 /// Records that the host of `web` matches the manifest, with these secret files.
@@ -27,22 +29,11 @@ fn recorded(work: &Work, secret: &[&str]) {
             state.0.entry(Kind::Files).or_default().insert((*path).to_owned(), value);
         }
         let record = Record {
-            state,
-            stage: Stage::Running,
             health: Health::Healthy,
             address: "192.0.2.1".to_owned(),
             observed_at: jiff::Timestamp::now(),
             serial: 1,
-            suspended: false,
-            protected: false,
-            reach: None,
-            in_progress: None,
-            failed: None,
-            host_keys: Vec::new(),
-            endpoints: Vec::new(),
-            services: BTreeMap::new(),
-            backup: None,
-            met: BTreeMap::new(),
+            ..common::record(state, Stage::Running)
         };
         let store = Store::open("sqlite:.deployer/state.db", &root).await.unwrap();
         store.save("shop", "web", &record, None).await.unwrap();

@@ -1,34 +1,21 @@
 //! The stage of an environment and its view, from recordings of hosts.
 
+#[path = "../common/record.rs"]
+mod common;
+
 use crate::given::{Given, given, root};
 use deployer::io::store::Record;
-use deployer::model::event::{EnvironmentView, Health};
+use deployer::model::event::EnvironmentView;
 use deployer::model::state::{Kind, Stage};
 use deployer::reconcile::status;
 use deployer::resource::{Observation, files, services};
-use std::collections::BTreeMap;
 
 /// Returns the view of an environment as `status` shows it if every kind differs from the manifest.
 fn view(given: &Given) -> EnvironmentView {
     let seen = Observation::of(&given.subject(), given.facts.clone());
-    let record = Record {
-        state: seen.observed().clone(),
-        stage: status::stage(&given.environment, &seen),
-        health: Health::None,
-        address: String::new(),
-        observed_at: jiff::Timestamp::UNIX_EPOCH,
-        serial: 0,
-        suspended: given.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
-        protected: false,
-        reach: None,
-        in_progress: None,
-        failed: None,
-        host_keys: Vec::new(),
-        endpoints: Vec::new(),
-        services: BTreeMap::new(),
-        backup: None,
-        met: BTreeMap::new(),
-    };
+    let stage = status::stage(&given.environment, &seen);
+    let suspended = given.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended);
+    let record = Record { suspended, ..common::record(seen.observed().clone(), stage) };
     status::view(&given.environment, Some(&record), Kind::ALL.to_vec(), Vec::new(), None)
 }
 
