@@ -122,11 +122,10 @@ pub fn stage(environment: &Environment, seen: &Observation) -> Stage {
 }
 
 fn health(services: &Facts) -> Health {
-    let mut states = services.iter().filter(|(name, _)| Fact::of(name) != Fact::Release).peekable();
-    if states.peek().is_none() {
+    if services.keys().all(|name| Fact::of(name) == Fact::Release) {
         return Health::None;
     }
-    let bad: Vec<_> = states.filter(|(name, value)| !resource::services::is_well(name, value)).collect();
+    let bad: Vec<_> = resource::services::unwell(services).collect();
     match bad.iter().all(|(_, value)| matches!(value.as_str(), "starting" | "created")) {
         true if bad.is_empty() => Health::Healthy,
         true => Health::Starting,
@@ -136,9 +135,7 @@ fn health(services: &Facts) -> Health {
 
 /// Returns a phrase for each service and check, and all data, that is not as it must be.
 fn unwell(record: &Record) -> Vec<String> {
-    let facts = record.state.0.get(&Kind::Services).into_iter().flatten();
-    let bad =
-        facts.filter(|(name, value)| Fact::of(name) != Fact::Release && !resource::services::is_well(name, value));
+    let bad = record.state.0.get(&Kind::Services).into_iter().flat_map(resource::services::unwell);
     bad.map(|(name, value)| resource::services::phrase(name, value)).collect()
 }
 

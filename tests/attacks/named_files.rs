@@ -17,7 +17,7 @@ fn put(work: &Work, name: &str, what: &str) {
     }
 }
 
-/// Runs deployer with at most 2 GiB of memory and 20 s. Returns its exit code and what it printed.
+/// Runs deployer with at most 4 GB of address space and 20 s. Returns its exit code and what it printed.
 fn run(work: &Work, words: &[&str], input: &[u8]) -> (i32, String) {
     let mut child = Command::new("sh")
         .args(["-c", "ulimit -v 4000000; exec timeout 20 \"$@\"", "sh", env!("CARGO_BIN_EXE_deployer")])

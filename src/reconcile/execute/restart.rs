@@ -103,10 +103,7 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
 /// Returns the services that are not healthy; also the failed checks if all services were restarted.
 pub(super) fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
     let (facts, _) = session.seen().both(Kind::Services);
-    let concerned = |name: &str| match service {
-        Some(service) => Fact::of(name).service() == Some(service),
-        None => Fact::of(name) != Fact::Release,
-    };
-    let bad = facts.iter().filter(|(name, state)| concerned(name) && !services::is_well(name, state));
+    let concerned = |name: &str| service.is_none_or(|service| Fact::of(name).service() == Some(service));
+    let bad = services::unwell(facts).filter(|(name, _)| concerned(name));
     bad.map(|(name, state)| services::phrase(name, state)).collect()
 }

@@ -80,16 +80,16 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
         if let Some(reference) = plan.against.as_ref().filter(|_| !plan.converged.is_empty()) {
             return format!("No changes in {converged} since {}\n", defuse::line(reference));
         }
-        return unchanged.clone()
-            + &match plan.converged.len() {
-                0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
-                    "No changes: the remaining differences are not corrected\n".to_owned()
-                }
-                // Failures and uncompared files are printed above. It is not known whether there are changes.
-                0 if plan.is_incomplete() || !unchanged.is_empty() => String::new(),
-                0 => "No changes: there are no environments to compare\n".to_owned(),
-                _ => format!("No changes. {converged} {verb} the manifest.\n"),
-            };
+        let others = match plan.converged.len() {
+            0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
+                "No changes: the remaining differences are not corrected\n".to_owned()
+            }
+            // Failures and uncompared files are printed above. It is not known whether there are changes.
+            0 if plan.is_incomplete() || !unchanged.is_empty() => String::new(),
+            0 => "No changes: there are no environments to compare\n".to_owned(),
+            _ => format!("No changes. {converged} {verb} the manifest.\n"),
+        };
+        return unchanged + &others;
     }
     let mut out = unchanged;
     if !plan.converged.is_empty() {

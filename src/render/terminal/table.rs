@@ -229,14 +229,15 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
         let (message, reason) = (defuse::line(&failed.message), defuse::line(&failed.reason));
         let _ = writeln!(out, "{name}: failed{step}: {message} ({reason}, {:.0})", failed.at);
     }
-    let unwell = environment.unwell.iter().filter(|_| environment.health == Health::Unhealthy);
-    let shown = if look.verbose { usize::MAX } else { UNWELL };
-    for phrase in unwell.clone().take(shown) {
-        let _ = writeln!(out, "{name}: unhealthy: {}", defuse::line(phrase));
-    }
-    match unwell.count().saturating_sub(shown) {
-        0 => {}
-        more => _ = writeln!(out, "{name}: unhealthy: {more} more (-v shows all)"),
+    if environment.health == Health::Unhealthy {
+        let shown = if look.verbose { usize::MAX } else { UNWELL };
+        for phrase in environment.unwell.iter().take(shown) {
+            let _ = writeln!(out, "{name}: unhealthy: {}", defuse::line(phrase));
+        }
+        let more = environment.unwell.len().saturating_sub(shown);
+        if more > 0 {
+            let _ = writeln!(out, "{name}: unhealthy: {more} more (-v shows all)");
+        }
     }
     if let Some(owner) = &environment.in_progress {
         let _ = writeln!(out, "{name}: locked by another run: {}", defuse::line(owner));

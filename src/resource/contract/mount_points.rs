@@ -5,7 +5,8 @@
 /// `PATH`.
 pub const MISSING: &str = r#"missing_data() {
   [ -e "$state/mount-points" ] || return 0
-  while IFS="$(printf '\t')" read -r point path; do
+  tab=$(printf '\t')
+  while IFS=$tab read -r point path; do
     if [ "$point" != / ] && [ "$(stat -c %m -- "$point" 2>/dev/null)" != "$point" ]; then printf 'unmounted %s\t%s\n' "$point" "$path"
     elif [ -n "$path" ] && [ ! -e "$path" ]; then printf 'gone %s\n' "$path"; fi
   done <"$state/mount-points"

@@ -42,6 +42,11 @@ pub fn is_well(fact: &str, value: &str) -> bool {
     }
 }
 
+/// Returns the facts that are not well. Leaves out the record of the release.
+pub fn unwell(facts: &Facts) -> impl Iterator<Item = (&String, &String)> {
+    facts.iter().filter(|(name, value)| Fact::of(name) != Fact::Release && !is_well(name, value))
+}
+
 /// Returns a phrase for a service or a check that is not well.
 #[must_use]
 pub fn phrase(fact: &str, value: &str) -> String {
@@ -150,8 +155,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     }
     let (records, running) = (records::of(subject, host), ByService::of(subject, host));
     for (name, record) in &records {
-        let state = running.observed(subject, host, name, record);
-        if let Some(state) = state {
+        if let Some(state) = running.observed(subject, host, name, record) {
             facts.insert(Fact::Service(name).to_string(), state);
         }
     }
@@ -162,7 +166,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         facts.insert(format!("{}/{}", container.project, container.service), state);
     }
     networks_and_volumes::observed(subject, host, &mut facts);
-    mounted_data::facts(subject, host, &mut facts, false);
+    mounted_data::facts(host, &records, &mut facts, false);
     facts.extend(volumes_left(subject, host).map(|(fact, names)| (fact, names.join(", "))));
     for check in gating(subject) {
         if let Some(found) = host.check(&check.name) {
@@ -197,9 +201,9 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         facts.insert(Fact::Release.to_string(), digest);
     }
     networks_and_volumes::desired(subject, host, &mut facts);
-    mounted_data::facts(subject, host, &mut facts, true);
-    let running = ByService::of(subject, host);
-    for (name, record) in records::of(subject, host) {
+    let (records, running) = (records::of(subject, host), ByService::of(subject, host));
+    mounted_data::facts(host, &records, &mut facts, true);
+    for (name, record) in records {
         let state = running.judge(subject, host, &name, &record);
         let wanted = record.end.unwrap_or_else(|| "running".to_owned());
         facts.insert(Fact::Service(&name).to_string(), if container::good(&state) { state } else { wanted });

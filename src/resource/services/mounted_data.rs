@@ -4,7 +4,6 @@
 //! with the mount point of its file system.
 
 use super::fact::Fact;
-use super::records;
 use super::start::absolute;
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
@@ -19,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Value of the fact of data that is where the services of the converged release had it.
 pub const THERE: &str = "there";
 
-/// What is missing, by its path on the host.
+/// Missing data, keyed by its path on the host.
 pub type Missing = BTreeMap<Utf8PathBuf, Loss>;
 
 /// Why data is missing.
@@ -82,10 +81,10 @@ fn lost<'a>(
     missing.iter().filter(is_lost).collect()
 }
 
-/// Adds the facts about missing data.
-pub(super) fn facts(subject: &Subject<'_>, host: &HostFacts, facts: &mut Facts, is_desired: bool) {
+/// Adds the facts about missing data that these services of the wanted release mount.
+pub(super) fn facts(host: &HostFacts, services: &BTreeMap<String, ServiceRecord>, facts: &mut Facts, is_desired: bool) {
     let Some(newest) = host.files.newest() else { return };
-    for (path, loss) in lost(host, newest, &records::of(subject, host)) {
+    for (path, loss) in lost(host, newest, services) {
         let seen = match loss {
             _ if is_desired => THERE.to_owned(),
             Loss::Gone => "gone".to_owned(),
@@ -95,6 +94,11 @@ pub(super) fn facts(subject: &Subject<'_>, host: &HostFacts, facts: &mut Facts, 
     }
 }
 
+/// Returns true if the user wants to start without the data at this path.
+fn is_accepted(subject: &Subject<'_>, path: &Utf8Path) -> bool {
+    subject.new_volumes.iter().any(|accepted| Utf8Path::new(accepted) == path)
+}
+
 /// Refuses to start a release whose services would mount something empty in place of data that the live release had.
 pub(super) fn preflight(
     subject: &Subject<'_>,
@@ -102,8 +106,7 @@ pub(super) fn preflight(
     wanted: &ReleaseRecord,
     services: &BTreeMap<String, ServiceRecord>,
 ) -> Option<Failure> {
-    let accepted = |path: &Utf8Path| subject.new_volumes.iter().any(|accepted| Utf8Path::new(accepted) == path);
-    let mut lost = lost(host, wanted, services).into_iter().filter(|(path, _)| !accepted(path));
+    let mut lost = lost(host, wanted, services).into_iter().filter(|(path, _)| !is_accepted(subject, path));
     lost.next().map(|(path, loss)| failure(subject, host, path, loss))
 }
 
@@ -135,8 +138,8 @@ fn failure(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path, loss: &Loss
 
 /// Returns shell, after `write_whole`, that removes paths from the host's list whose data may be missing.
 pub(super) fn forget(subject: &Subject<'_>, host: &HostFacts) -> String {
-    let accepted = |path: &&Utf8PathBuf| subject.new_volumes.iter().any(|accepted| Utf8Path::new(accepted) == *path);
-    let paths: BTreeSet<&Utf8PathBuf> = host.services.missing.keys().filter(accepted).collect();
+    let paths: BTreeSet<&Utf8PathBuf> =
+        host.services.missing.keys().filter(|path| is_accepted(subject, path)).collect();
     if paths.is_empty() {
         return String::new();
     }
