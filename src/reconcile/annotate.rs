@@ -3,12 +3,12 @@
 
 use crate::model::event::{Change, PlannedStep};
 use crate::model::failure::Failure;
+use crate::model::shell::engine::UNKNOWN;
 use crate::model::state::Kind;
 use crate::reconcile::session::Session;
 use crate::release::image_name::familiar;
 use crate::release::sent::File;
 use crate::resource::contract::record::ServiceRecord;
-use crate::resource::contract::socket::UNKNOWN;
 use crate::resource::services;
 use camino::{Utf8Path, Utf8PathBuf};
 use similar::TextDiff;

@@ -12,6 +12,8 @@ use std::time::Duration;
 /// A tree that root owns, an application's directory, and a directory that nothing may touch.
 struct Scene {
     _folder: tempfile::TempDir,
+    /// Directory of the command `docker`.
+    programs: tempfile::TempDir,
     root: Utf8PathBuf,
 }
 
@@ -30,7 +32,13 @@ impl Scene {
             fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
             fs::write(root.join(path), text).unwrap();
         }
-        Self { _folder: folder, root }
+        let docker = format!(
+            "#!/bin/sh\ncase \"$1 $2\" in 'ps -aq') echo one ;; 'inspect --format') cat {root}/told 2>/dev/null || : ;; esac\n"
+        );
+        let programs = tempfile::tempdir().unwrap();
+        fs::write(programs.path().join("docker"), docker).unwrap();
+        fs::set_permissions(programs.path().join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+        Self { _folder: folder, programs, root }
     }
 
     fn path(&self, path: &str) -> Utf8PathBuf {
@@ -39,13 +47,15 @@ impl Scene {
 
     /// Returns a script that defines the functions, enters the directory and then runs `script`.
     fn script(&self, script: &str) -> String {
-        let functions = guard::FUNCTIONS.replace("/run/deployer.", &format!("{}/copies.", self.root));
+        let functions = guard::FUNCTIONS
+            .replace("/run/deployer.", &format!("{}/copies.", self.root))
+            .replace("/run/docker.sock", "/none");
         let id = fs::metadata(&self.root).unwrap();
-        let docker = r#"docker() { case "$1 $2" in 'ps -aq') echo one ;; 'inspect --format') cat "$told" 2>/dev/null || : ;; esac; }"#;
         format!(
-            "set -eu\numask 077\ntold={root}/told\n{docker}\napp={root}/app state={root}/state/one\n{WRITE_WHOLE}{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree owner={}:{} largest=1000000 seconds=20\n{script}",
+            "set -eu\numask 077\nPATH={programs}:$PATH\napp={root}/app state={root}/state/one\n{WRITE_WHOLE}{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree owner={}:{} largest=1000000 seconds=20\n{script}",
             id.uid(),
             id.gid(),
+            programs = self.programs.path().display(),
             root = self.root,
         )
     }

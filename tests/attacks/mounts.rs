@@ -20,23 +20,22 @@ struct Host {
     record: ReleaseRecord,
 }
 
-const DOCKER: &str = r#"docker() {
-  case "$*" in *'json .Options'*) cat "$root/options" 2>/dev/null; return ;; esac
-  case "$1 $2" in
-    'ps -aq') cat "$root/containers" ;;
-    'inspect --format') cat "$root/mounts" ;;
-    'volume ls') cat "$root/volumes" ;;
-    'volume inspect') cat "$root/devices" ;;
-    start*) : > "$root/ran" ;;
-  esac
-}
+const DOCKER: &str = r#"#!/bin/sh
+case "$*" in
+  *'json .Options'*) cat "ROOT/options" 2>/dev/null ;;
+  'ps -aq'*) cat "ROOT/containers" ;;
+  'inspect --format'*) cat "ROOT/mounts" ;;
+  'volume ls'*) cat "ROOT/volumes" ;;
+  'volume inspect'*) cat "ROOT/devices" ;;
+  start*) : > "ROOT/ran" ;;
+esac
 "#;
 
 impl Host {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
-        for directory in ["state/shop--two/releases/R1", "state/shop--one", "srv/shared/sub", "app", "victim"] {
+        for directory in ["state/shop--two/releases/R1", "state/shop--one", "srv/shared/sub", "app", "victim", "bin"] {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         for name in ["containers", "mounts", "volumes", "devices"] {
@@ -51,7 +50,10 @@ impl Host {
             services: [("web".to_owned(), service)].into(),
             ..ReleaseRecord::default()
         };
-        Self { _folder: folder, root, record }
+        let host = Self { _folder: folder, root, record };
+        host.write("bin/docker", DOCKER);
+        fs::set_permissions(host.root.join("bin/docker"), fs::Permissions::from_mode(0o755)).unwrap();
+        host
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -60,8 +62,11 @@ impl Host {
 
     async fn sh(&self, script: &str) -> Finished {
         let root = &self.root;
-        let script = format!("root={root} state=/var/lib/deployer/shop--two app={root}/app\nset -eu\n{DOCKER}{script}");
-        let script = script.replace("/var/lib/deployer", root.join("state").as_str());
+        let script = format!(
+            "root={root} state=/var/lib/deployer/shop--two app={root}/app PATH={root}/bin:$PATH\nset -eu\n{script}"
+        );
+        let script =
+            script.replace("/var/lib/deployer", root.join("state").as_str()).replace("/run/docker.sock", "/none");
         let _ = fs::remove_file(root.join("ran"));
         process::run(&["sh", "-c", &script].map(str::to_owned), b"", Duration::from_secs(30)).await.unwrap()
     }

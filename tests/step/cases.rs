@@ -94,8 +94,9 @@ fn shown(kind: Kind, given: &Given, scripts: &mut Scripts) -> String {
 }
 
 /// Scripts in separate files, which are shown by name instead of text.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("guard.sh", include_str!("../../src/model/shell/guard.sh")),
+    ("engine.sh", include_str!("../../src/model/shell/engine.sh")),
     ("writable.sh", include_str!("../../src/model/shell/writable.sh")),
     ("claimed.sh", include_str!("../../src/model/shell/claimed.sh")),
     ("claims.sh", include_str!("../../src/resource/contract/claims/claims.sh")),

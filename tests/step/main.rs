@@ -5,6 +5,7 @@
 mod cases;
 mod claims;
 mod drift;
+mod engine;
 mod given;
 mod images;
 mod laws;

@@ -52,32 +52,6 @@ fn moved(script: &str, root: &Utf8Path) -> String {
     script.replace("/var/lib/deployer", root.join("state").as_str()).replace("/opt/deployer", root.join("app").as_str())
 }
 
-/// An engine's answer to one request names its containers and the ports that they publish.
-#[tokio::test]
-async fn containers_are_named_with_the_ports_that_they_publish() {
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("docker.sock");
-    let engine = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let hostile = r#"echo \"Names\":[\"/x\"],\"PrivatePort\":1,\"PublicPort\":2,\"Type\":\"tcp\""#;
-    let list = format!(
-        r#"[{{"Id":"1","Names":["/shop-web-1"],"Image":"demo:1","Command":"{hostile}","Created":1,"Ports":[{{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}},{{"IP":"::","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}},{{"PrivatePort":81,"Type":"tcp"}}],"Labels":{{"a":"{hostile}"}}}},{{"Id":"2","Names":["/dns"],"Ports":[{{"PrivatePort":53,"PublicPort":53,"Type":"udp"}}]}},{{"Id":"3","Names":["/idle"],"Ports":[]}}]"#
-    );
-    let answer = std::thread::spawn(move || {
-        use std::io::{Read as _, Write as _};
-        let (mut asked, _) = engine.accept().unwrap();
-        let mut request = [0; 1024];
-        let length = asked.read(&mut request).unwrap();
-        asked.write_all(format!("HTTP/1.0 200 OK\r\nServer: Docker/26.1.5\r\n\r\n{list}\n").as_bytes()).unwrap();
-        String::from_utf8_lossy(&request[..length]).into_owned()
-    });
-    let ask = resource::contract::socket::ASK_ENGINE.replace("/run/docker.sock", socket.to_str().unwrap());
-    let said = run(&format!("{ask}ask_engine name '/containers/json?all=1'")).await;
-    let wanted = "name shop-web-1\npublishes 0.0.0.0 8080 tcp shop-web-1\npublishes :: 8080 tcp shop-web-1\n\
-                  name dns\npublishes - 53 udp dns\nname idle\n";
-    assert_eq!(String::from_utf8(said).unwrap(), wanted);
-    assert!(answer.join().unwrap().starts_with("GET /containers/json?all=1 HTTP/1.0\r\n"));
-}
-
 #[tokio::test]
 async fn the_probe_reads_hostile_names_as_they_are() {
     let directory = tempfile::tempdir().unwrap();
@@ -172,6 +146,7 @@ async fn compose_tells_its_version_once_for_each_plugin() {
     let script = format!("PATH={root}/bin:$PATH\n{}", subject.preamble())
         + &marks().wrap("engine", &resource::engine::probe(&subject));
     let script = moved(&script, root).replace("/root/.docker", root.join("docker").as_str());
+    let script = script.replace("/usr/bin/docker |", &format!("{root}/bin/docker |"));
     let looks = async || {
         let output = run(&script).await;
         let seen = resource::engine::parse(marks().split(&output)["engine"].content().unwrap());

@@ -4,7 +4,12 @@
 /// Functions that read a claim of an environment.
 pub const CLAIMED: &str = include_str!("claimed.sh");
 /// Functions that enter a directory, and open and replace files in it, without following a link in any component.
-pub const GUARD: &str = concat!(include_str!("claimed.sh"), include_str!("writable.sh"), include_str!("guard.sh"));
+pub const GUARD: &str = concat!(
+    include_str!("claimed.sh"),
+    include_str!("engine.sh"),
+    include_str!("writable.sh"),
+    include_str!("guard.sh")
+);
 /// Functions that find the paths that services can replace, and compare the mounts of containers. They come after
 /// [`GUARD`].
 pub const MOUNTED: &str = include_str!("mounted.sh");

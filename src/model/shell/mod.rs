@@ -1,5 +1,6 @@
 //! Quoting for POSIX `sh`. This module knows no command and starts none.
 
+pub mod engine;
 pub mod guarded;
 
 /// Quotes one word so that `sh` reads exactly this text, with any characters.

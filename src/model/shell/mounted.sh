@@ -89,7 +89,7 @@ same_volumes() {
 
 # kept_options VOLUME: prints the options that Docker created a volume with, in JSON. Fails if there is no such volume.
 kept_options() {
-  docker volume inspect --format '{{json .Options}}' "$1" 2>/dev/null </dev/null
+  ask_engine "options $1" 2>/dev/null
 }
 
 # options: reads the options of a volume in JSON. Prints each key and each value on its own line, in one form for all
@@ -247,7 +247,7 @@ same_mounts() (
   list_mounts "$1" || list_mounts "$1" || exit 1
   volumes=$(printf '%s\n' "$mounts" | awk -F '\t' '$4 == "volume" { print $5 }' | sort -u)
   # shellcheck disable=SC2086
-  [ -z "$volumes" ] || volumes=$(docker volume inspect --format '{{.Name}}{{"\t"}}{{with .Options}}{{json (index . "device")}}{{end}}' $volumes </dev/null) || exit 1
+  [ -z "$volumes" ] || volumes=$(ask_engine "devices $(echo $volumes)") || exit 1
   wrong=$(printf '%s\n' "$paths" "$volumes" "$mounts" | named=$2 top=$top awk -F '\t' '
     function plain(text) {
       gsub(/\\040/, " ", text); gsub(/\\011/, "\t", text); gsub(/\\012/, "\n", text); gsub(/\\134/, "\\", text)
@@ -321,8 +321,5 @@ same_mounts() (
 # list_mounts PROJECT: sets $mounts to the mounts of each running container of the project. Texts that come from an image,
 # such as the path of a volume, may contain any character and are in JSON.
 list_mounts() {
-  mounts='' ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" </dev/null) || return 1
-  [ -n "$ids" ] || return 0
-  # shellcheck disable=SC2086 # one word each
-  mounts=$(docker inspect --format '{{$one := .}}{{range .Mounts}}{{$one.State.Pid}}{{"\t"}}{{$one.Id}}{{"\t"}}{{json (index $one.Config.Labels "com.docker.compose.service")}}{{"\t"}}{{.Type}}{{"\t"}}{{if eq (print .Type) "volume"}}{{.Name}}{{end}}{{"\t"}}{{json .Source}}{{"\t"}}{{json .Destination}}{{"\n"}}{{end}}' $ids </dev/null)
+  mounts=$(ask_engine "mounts label=com.docker.compose.project=$1")
 }

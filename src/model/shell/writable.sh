@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Paths of the host that services and other accounts can write to, and what root may conclude from a path there. Needs
-# claimed.sh.
+# claimed.sh and engine.sh.
 
 # place PATH: sets $real to the path without links, and $spot to the device and the path on the device, by the kernel's
 # list of mounts. A directory has one spot, regardless of links and bind mounts that lead to it. The spot of a missing
@@ -84,7 +84,7 @@ with_real() {
 # volume_places VOLUME...: prints the paths of the host that Docker's volumes consist of, independent of the Compose
 # file.
 volume_places() {
-  found=$(docker volume inspect --format '{{json .Mountpoint}}{{println}}{{with .Options}}{{json (index . "device")}}{{println}}o {{json (index . "o")}}{{println}}{{end}}' "$@" </dev/null) || return 1
+  found=$(ask_engine "places $*") || return 1
   printf '%s\n' "$found" | named_in_options | unquoted | plain_paths
 }
 
@@ -159,14 +159,8 @@ written_by_former() {
 # kept releases.
 writable() {
   if command -v docker >/dev/null; then
-    ids=$(docker ps -aq --no-trunc </dev/null) || return 1
-    found=''
-    # shellcheck disable=SC2086 # one word each
-    [ -z "$ids" ] || found=$(docker inspect --format '{{range .Mounts}}{{if .RW}}{{json .Source}}{{println}}{{end}}{{end}}' $ids </dev/null) || return 1
-    printf '%s\n' "$found" | unquoted | plain_paths
-    ids=$(docker volume ls -q </dev/null) || return 1
-    # shellcheck disable=SC2086
-    [ -z "$ids" ] || volume_places $ids || return 1
+    found=$(ask_engine writable) || return 1
+    printf '%s\n' "$found" | named_in_options | unquoted | plain_paths
   fi
   environments
   {

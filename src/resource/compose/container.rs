@@ -8,10 +8,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
-/// Template of the data that is read of each container: one JSON object per line. `.Id` is no field of the engine's own
+/// Fields of the data that is read of each container, for `ask_engine containers`.
+pub const FIELDS: &str = "id=Id name=Name project=Config/Labels/com.docker.compose.project \
+    service=Config/Labels/com.docker.compose.service directory=Config/Labels/com.docker.compose.project.working_dir \
+    oneoff=Config/Labels/com.docker.compose.oneoff hash=Config/Labels/com.docker.compose.config-hash \
+    status=State/Status exit=State/ExitCode health=State/Health/Status restarts=RestartCount \
+    policy=HostConfig/RestartPolicy/Name started=State/StartedAt ports=HostConfig/PortBindings image=Image";
+
+/// Docker's template of the same data of each container: one JSON object per line. `.Id` is no field of the engine's own
 /// type, so Docker always fills the template from the raw response, in which a container without a health check has no
 /// `Health`.
-pub const FORMAT: &str = r#"{"id":{{json .Id}},"name":{{json .Name}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
+pub const TEMPLATE: &str = r#"{"id":{{json .Id}},"name":{{json .Name}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
 
 /// One container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -59,7 +66,7 @@ fn label<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
     Option::<String>::deserialize(json).map(Option::unwrap_or_default)
 }
 
-/// Reads one line of [`FORMAT`].
+/// Reads one container.
 #[must_use]
 pub fn parse(line: &str) -> Option<Container> {
     let mut container = serde_json::from_str::<Container>(line).ok()?;

@@ -10,5 +10,4 @@ pub mod marker;
 pub mod mount_points;
 pub mod object_settings;
 pub mod record;
-pub mod socket;
 pub mod whole;

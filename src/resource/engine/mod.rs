@@ -6,12 +6,12 @@ mod ipv6;
 pub use ipv6::remark;
 
 use super::contract::exclusive;
-use super::contract::socket::ASK_ENGINE;
 use super::{Command, HostFacts, LONG, Subject, access, firewall};
 use crate::manifest::environment::EngineSource;
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
+use crate::model::shell::engine::ASK_ENGINE;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 
@@ -49,11 +49,8 @@ pub struct Seen {
 pub fn probe(subject: &Subject<'_>) -> String {
     let engine = r#"if command -v docker >/dev/null; then
   echo client
-  ask_engine server /_ping || { v=$(timeout 10 docker version --format '{{.Server.Version}}') && printf 'server %s\n' "$v"; }
-  compose='docker compose'
-  for folder in /root/.docker /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
-    [ ! -x $folder/cli-plugins/docker-compose ] || { compose=$folder/cli-plugins/docker-compose; break; }
-  done
+  ask_engine server
+  compose=$(compose_program)
   file=$(stat -L -c '%n %d %i %s %z' -- "$compose") known='' v=''
   { IFS= read -r known && IFS= read -r v; } <"$state/compose"
   if [ -z "$file" ] || [ "$known" != "$file" ]; then

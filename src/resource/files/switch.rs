@@ -17,9 +17,18 @@ use std::collections::BTreeSet;
 /// environment variables.
 #[must_use]
 pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
+    command("docker compose", project, directory, files)
+}
+
+/// Returns the same command for shell after [`guard::FUNCTIONS`]. It starts Compose without Docker's command.
+fn compose_alone(project: &str, directory: &str, files: &[String]) -> String {
+    command("$(compose_program)", project, directory, files)
+}
+
+fn command(program: &str, project: &str, directory: &str, files: &[String]) -> String {
     let files = files.iter().fold(String::new(), |text, file| text + " -f " + &quote(file));
     format!(
-        "env -i PATH=\"$PATH\" HOME=/root DEPLOYER_UID=\"${{SUDO_UID:-1000}}\" docker compose -p {} --project-directory {directory}{files}",
+        "env -i PATH=\"$PATH\" HOME=/root DEPLOYER_UID=\"${{SUDO_UID:-1000}}\" {program} -p {} --project-directory {directory}{files}",
         quote(project)
     )
 }
@@ -53,7 +62,7 @@ const MODEL: &str = include_str!("model.sh");
 
 /// Returns the command that prints Compose's model of a release, with the paths of `directory` (already quoted).
 fn config(record: &ReleaseRecord, directory: &str) -> String {
-    compose(&record.project, directory, &record.compose_files) + " config --format json"
+    compose_alone(&record.project, directory, &record.compose_files) + " config --format json"
 }
 
 /// Returns shell, after [`guard::FUNCTIONS`], that keeps Compose's model of the uploaded release, or refuses a release
@@ -75,7 +84,7 @@ pub fn validate(record: &ReleaseRecord, (user, group): (u32, u32)) -> String {
 #[must_use]
 pub fn as_validated(record: &ReleaseRecord, options: &str) -> String {
     let run = |files: &str, more: &[String]| {
-        in_release(&record.id, "\"${top:?}\"", &(compose(&record.project, "\"$app\"", more) + files + options))
+        in_release(&record.id, "\"${top:?}\"", &(compose_alone(&record.project, "\"$app\"", more) + files + options))
     };
     // Compose interprets a dollar sign as the beginning of a variable.
     let app = serde_json::json!(record.directory).to_string().replace('$', "$$");

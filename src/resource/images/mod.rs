@@ -7,13 +7,13 @@ pub(super) mod origin;
 pub mod registry;
 
 use super::contract::record::ServiceRecord;
-use super::contract::socket::{UNANSWERED, UNKNOWN};
 use super::release_identity::kept;
 use super::services::records;
 use super::{Command, HostFacts, LONG, Subject, access};
 use crate::model::checked::{self, ImageId};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
+use crate::model::shell::engine::{ASK_ENGINE, UNANSWERED, UNKNOWN};
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use crate::release::image_name::{self, familiar};
@@ -48,8 +48,9 @@ pub fn probe(subject: &Subject<'_>) -> String {
     let brought = format!("[ ! -e \"$state/images\" ] || sed -n '1,{MOST_BROUGHT}s/^/brought /p' \"$state/images\"\n");
     unless_brought.to_owned()
         + &brought
-        + "command -v docker >/dev/null || exit 0\n\
-     timeout 20 docker image ls --no-trunc --digests --format '{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}' || echo unanswered\n\
+        + "command -v docker >/dev/null || exit 0\n"
+        + ASK_ENGINE
+        + "ask_engine images || echo unanswered\n\
      [ ! -e \"$state/built\" ] || sed 's/^/built /' \"$state/built\""
 }
 

@@ -169,7 +169,7 @@ fn rejection(host: &HostFacts, more: &[Rejected], accepted: &ReleaseRecord) -> S
 /// Unpauses paused containers, which `up` cannot do. A container that cannot be unpaused is removed and created again.
 fn thaw(project: &str) -> String {
     format!(
-        r#"docker ps -q --filter status=paused --filter label=com.docker.compose.project={project} | while read -r id; do
+        r#"ask_engine "ids status=paused label=com.docker.compose.project="{project} | while read -r id; do
   docker unpause "$id" >&2 </dev/null || docker rm -f "$id" >&2 </dev/null
 done
 "#,
@@ -189,7 +189,8 @@ fn without(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> S
 /// removes the old container, and renames the successor. The next `up` would fail on such a name.
 fn unfinished(project: &str) -> String {
     format!(
-        r#"docker ps -a --filter status=created --filter label=com.docker.compose.project={project} \
+        r#"[ -z "$(ask_engine "ids status=created label=com.docker.compose.project="{project})" ] ||
+  docker ps -a --filter status=created --filter label=com.docker.compose.project={project} \
   --format '{{{{.ID}}}} {{{{.Names}}}}' | while read -r id name; do
   old=${{name#*_}}
   case "${{name%%_*}}" in *[!0-9a-f]* | "$name") continue ;; ????????????) ;; *) continue ;; esac

@@ -21,11 +21,11 @@ pub use probe::{Seen, parse, probe};
 use super::compose::container::{self, Container};
 use super::contract::claims;
 use super::contract::record::{PublishedPort, ReleaseRecord, ServiceRecord};
-use super::contract::socket::UNKNOWN;
 use super::release_identity::{digest, identity, kept, project};
 use super::{HostFacts, Subject, files};
 use crate::manifest::environment::{Check, Rollback};
 use crate::model::failure::{Failure, Reason};
+use crate::model::shell::engine::{ASK_ENGINE, UNKNOWN};
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use std::collections::BTreeMap;
@@ -106,8 +106,8 @@ impl<'a> ByService<'a> {
 #[must_use]
 pub fn answers(subject: &Subject<'_>, host: &HostFacts, left: Duration) -> Option<String> {
     let script = format!(
-        r#"{preamble}n=0
-while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting --filter label=com.docker.compose.project={project})" ]; do
+        r#"{preamble}{ASK_ENGINE}n=0
+while [ $n -lt {times} ] && [ -n "$(ask_engine "ids status=running health=starting label=com.docker.compose.project="{project})" ]; do
   n=$((n + 1))
   sleep 0.25 2>/dev/null || sleep 1
 done

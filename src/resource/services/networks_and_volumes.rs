@@ -5,11 +5,11 @@ use super::fact::Fact;
 use super::records;
 use crate::model::event::Change;
 use crate::model::failure::{Failure, Reason};
+use crate::model::shell::engine::UNKNOWN;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use crate::resource::contract::object_settings::{Object, ObjectKind, Objects, Settings, differences, is_name};
 use crate::resource::contract::record::ReleaseRecord;
-use crate::resource::contract::socket::UNKNOWN;
 use crate::resource::files::staged_as_wanted;
 use crate::resource::files::value::key;
 use crate::resource::release_identity::project;
@@ -94,14 +94,7 @@ fn all(json: &str) -> BTreeMap<String, Object> {
 }
 
 /// Shell that prints the networks and volumes of the host, and the names of all containers.
-pub(super) const PROBE: &str = r#"  ask_engine networks /networks volumes /volumes name '/containers/json?all=1' || {
-    set -- $(timeout 20 docker network ls -q --no-trunc)
-    [ $# = 0 ] || printf 'networks %s\n' "$(timeout 20 docker network inspect "$@" | tr -d '\n')"
-    set -- $(timeout 20 docker volume ls -q)
-    [ $# = 0 ] || printf 'volumes %s\n' "$(timeout 20 docker volume inspect "$@" | tr -d '\n')"
-    timeout 20 docker ps -a --format 'name {{.Names}}' || echo unanswered
-  }
-"#;
+pub(super) const PROBE: &str = "  ask_engine networks volumes names || echo unanswered\n";
 
 /// Returns the names of the networks or volumes of the host that Compose made in one of these projects.
 pub fn made<'a>(

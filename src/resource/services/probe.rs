@@ -3,13 +3,13 @@
 use super::mounted_data::{self, Missing};
 use super::networks_and_volumes::{self, Engine, PROBE as OBJECTS};
 use crate::model::checked;
+use crate::model::shell::engine::{ASK_ENGINE, UNANSWERED};
 use crate::model::shell::quote;
 use crate::resource::Subject;
 use crate::resource::compose::check;
 use crate::resource::compose::container::{self, Container};
 use crate::resource::contract::claims;
 use crate::resource::contract::mount_points::MISSING;
-use crate::resource::contract::socket::{ASK_ENGINE, UNANSWERED};
 use crate::resource::listeners::{LISTENING, Listener};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,9 @@ const MOST: usize = 10_000;
 /// volumes that an earlier removal kept. For the manifest's project, it prints volumes and networks only if they are
 /// not `$known` to belong to the environment.
 const EACH: &str = r#"  label=label=com.docker.compose.project=$project
-  ids="$ids $(timeout 20 docker ps -aq --no-trunc --filter "$label")" || echo unanswered
+  found=$(ask_engine "containers $label") || echo unanswered
+  containers="$containers${found:+
+}$found"
   if [ "$project" != "$wanted" ]; then kinds=volume; elif [ -n "$known" ]; then
     [ -e "$state/current.json" ] || timeout 20 docker volume ls --format '{{.Name}}' --filter "$label" --filter label=com.docker.compose.volume | sed 's/^/kept /'
     continue
@@ -61,10 +63,10 @@ pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = format!(
         r#"{LISTENING}{ASK_ENGINE}listening port
 if command -v docker >/dev/null; then
-  containers= ids=
-{each}  set -- $ids
-  [ $# = 0 ] || containers=$(timeout 20 docker inspect --format {format} "$@") || [ $? != 124 ] || echo unanswered
-  printf '%s\n' "$containers"
+  containers=
+  export fields={fields}
+  template={template}
+{each}  printf '%s\n' "$containers"
 {OBJECTS}  # A container that is stopping releases its ports a little later. Reading the ports takes long.
   case "$containers" in
     ''|*'"status":"'[!r]*|*'"status":"re'*) echo again; listening still ;;
@@ -74,7 +76,8 @@ else
 fi
 "#,
         each = claims::each_project(subject.environment, application, EACH),
-        format = quote(container::FORMAT),
+        fields = quote(container::FIELDS),
+        template = quote(container::TEMPLATE),
     );
     script += MISSING;
     script += "missing_data\n";
