@@ -19,6 +19,10 @@ use std::time::Duration;
 const LIMIT: u64 = 64 << 10;
 /// The largest diff that is shown whole (bytes).
 const LONGEST: usize = 64 << 10;
+/// The most bytes of new files that the plan of one environment shows.
+const NEW: usize = 1 << 20;
+/// The note at a new file that is not shown, because the plan already shows [`NEW`] bytes of new files.
+const TOO_MANY: &str = "its content is not shown: there are too many new files";
 /// The note at a file whose content changes and is not shown.
 pub const UNSHOWN: &str = "its content is not shown: it is too large, or not text";
 /// The time limit of the search for the shortest diff; after it, a longer diff is used.
@@ -60,18 +64,46 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
     let live = session.contents(&asked).await?;
     let records = services::records::of(&subject, session.facts());
     let readers = (!records.is_empty()).then(|| readers(&records));
+    let mut room = Room::default();
     for change in &mut step.changes {
-        let path = Utf8Path::new(&change.fact);
-        let hidden = change.from.as_deref().is_some_and(secret) || file(change).is_some_and(|file| file.secret);
-        let texts = if hidden { None } else { texts(path, &live, file(change)) };
-        let is_file = change.from.as_ref().is_some_and(|from| from.contains(" sha256:"));
-        let is_unshown = texts.is_none() && is_file && file(change).is_some_and(|file| !file.secret && !file.seed);
-        change.diff = texts.filter(|(old, new)| old != new).map(|(old, new)| unified(old, &new));
-        let notes =
-            [is_unshown.then(|| UNSHOWN.to_owned()), note(path, hidden, readers.as_ref(), &release.compose_files)];
-        change.note = joined(notes);
+        let file = file(change);
+        let hidden = change.from.as_deref().is_some_and(secret) || file.is_some_and(|file| file.secret);
+        let unshown = if hidden {
+            None
+        } else if let Some(file) = file.filter(|_| change.from.is_none()) {
+            room.show(change, text(file).as_deref())
+        } else {
+            let texts = texts(Utf8Path::new(&change.fact), &live, file);
+            let is_file = change.from.as_ref().is_some_and(|from| from.contains(" sha256:"));
+            let is_unshown = texts.is_none() && is_file && file.is_some_and(|file| !file.seed);
+            change.diff = texts.filter(|(old, new)| old != new).map(|(old, new)| unified(old, &new));
+            is_unshown.then_some(UNSHOWN)
+        };
+        let note = note(Utf8Path::new(&change.fact), hidden, readers.as_ref(), &release.compose_files);
+        change.note = joined([unshown.map(str::to_owned), note]);
     }
     Ok(())
+}
+
+/// Number of bytes of new files that a plan can still show.
+pub struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(NEW)
+    }
+}
+
+impl Room {
+    /// Gives a new file its content as a diff, and returns the note about a content that is not shown. `text` is `None`
+    /// if the content is too large or not text.
+    pub fn show(&mut self, change: &mut Change, text: Option<&str>) -> Option<&'static str> {
+        let Some(text) = text else { return Some(UNSHOWN) };
+        let Some(left) = self.0.checked_sub(text.len()) else { return Some(TOO_MANY) };
+        self.0 = left;
+        change.diff = Some(unified("", text)).filter(|diff| !diff.is_empty());
+        None
+    }
 }
 
 /// Returns the notes about one change as one text, or `None` if there are none.

@@ -75,6 +75,7 @@ pub fn is_as_wanted(session: &Session) -> bool {
     let whole = |release: &Release| release.files.values().all(|file| file.seed || file.sha256.is_some());
     let compared = prepared.environment.application.is_none() || prepared.release.as_ref().is_some_and(whole);
     compared
+        && prepared.mistakes.is_empty()
         && prepared.environment.stage != Stage::Destroyed
         && facts.backups.restoring.is_none()
         && resource::release_identity::held(&prepared.subject(), facts).is_none_or(|held| held.by == Rejection::Hand)

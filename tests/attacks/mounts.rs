@@ -400,7 +400,7 @@ async fn a_path_that_leaves_the_application_is_the_one_that_docker_gets() {
         let model = up(levels, path).replace("/../", "/");
         host.write("state/shop--two/releases/R1/model.json", &model);
         let lists = format!(
-            "release=$state/releases/R1; written_by_former \"$release\" \"$release/model.json\" | plain_paths >\"$root/list\"\napp={}; outside \"$release/model.json\" >>\"$root/list\"",
+            "release=$state/releases/R1; written_by_former \"$release\" \"$release/model.json\" >\"$root/list\"\napp={}; outside \"$release/model.json\" >>\"$root/list\"",
             record.directory
         );
         host.write(

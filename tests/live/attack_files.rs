@@ -2,7 +2,7 @@
 //! files, a Compose file and a forged marker. The victims are files of the host that the test creates.
 
 use crate::bed::{BedHost, Work};
-use crate::scene::{APP, STATE, containers};
+use crate::scene::{APP, STATE, change, containers};
 use std::time::{Duration, Instant};
 
 const COMPOSE: &str = r#"services:
@@ -52,32 +52,52 @@ fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment
     let work = released(&host);
     let before = victims(&host);
     let forms = [
-        ("a link", "rm -f conf/app.conf; ln -s /etc/victim/own conf/app.conf", "a symbolic link"),
-        ("a link to itself", "rm -f conf/app.conf; ln -s app.conf conf/app.conf", "a symbolic link"),
-        ("a pipe", "rm -f conf/app.conf; mkfifo conf/app.conf", "a named pipe"),
-        ("a device", "rm -f conf/app.conf; mknod conf/app.conf c 1 5", "a device"),
-        ("a full directory", "rm -f conf/app.conf; mkdir -p conf/app.conf/x", "a directory"),
-        ("an endless file", "rm -rf conf/app.conf; truncate -s 1099511627776 conf/app.conf", "a file of another size"),
-        ("a link above", "rm -rf conf/sub; ln -s /etc/victim conf/sub", "below a symbolic link"),
-        ("a pipe above", "rm -rf conf/sub; mkfifo conf/sub", "below something other than a directory"),
-        ("a link for all", "rm -rf conf; ln -s /etc/victim conf", "below a symbolic link"),
+        ("link", "ln -s /etc/victim/own", "a symbolic link"),
+        ("loop", "ln -s loop", "a symbolic link"),
+        ("pipe", "mkfifo", "a named pipe"),
+        ("device", "mknod -m 666", "a device"),
+        ("full", "mkdir -p", "a directory"),
+        ("endless", "truncate -s 1099511627776", "a file of another size"),
+        ("below-a-link/motd", "ln -s /etc/victim", "below a symbolic link"),
+        ("below-a-pipe/motd", "mkfifo", "below something other than a directory"),
     ];
-    for (index, (name, script, seen)) in forms.into_iter().enumerate() {
-        inside(&host, script);
+    for (file, _, _) in forms {
+        work.write(&format!("app/conf/{file}"), "a=1\n");
+    }
+    work.apply().expect(0);
+    for (file, command, _) in forms {
+        let (name, _) = file.split_once('/').unwrap_or((file, ""));
+        let more = match name {
+            "device" => " c 1 5",
+            "full" => "/x",
+            _ => "",
+        };
+        inside(&host, &format!("rm -rf conf/{name}; {command} conf/{name}{more}"));
+    }
+    // The same forms, and one for all: the directory is a link.
+    for everything in [false, true] {
+        if everything {
+            inside(&host, "rm -rf conf; ln -s /etc/victim conf");
+        }
         // Old and new names for files that are not in place yet.
         inside(
             &host,
-            "for n in app.conf.deployer-new .deployer-new.x; do ln -sf /etc/victim/file conf/$n 2>/dev/null; done; :",
+            "for n in link.deployer-new .deployer-new.x; do ln -sf /etc/victim/file conf/$n 2>/dev/null; done; :",
         );
         let begun = Instant::now();
         let plan = work.run(&["plan", "--json"]).expect(0);
-        assert!(begun.elapsed() < Duration::from_secs(30), "{name}: {:?}", begun.elapsed());
-        assert!(plan.stdout.contains(seen) && !plan.stdout.contains("precious"), "{name}: {}", plan.stdout);
-        work.write("app/conf/app.conf", format!("a={index}\n"));
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        assert!(!plan.stdout.contains("precious"), "{}", plan.stdout);
+        for (file, _, seen) in forms {
+            let wanted = if everything { "below a symbolic link" } else { seen };
+            assert_eq!(change(&plan, &format!("conf/{file}"))["from"], wanted, "{file}");
+            work.write(&format!("app/conf/{file}"), format!("a={everything}\n"));
+        }
         work.apply().expect(0);
-        assert_eq!(victims(&host), before, "{name}");
-        let now = host.shell(&format!("cat {APP}/conf/app.conf {APP}/conf/sub/motd"));
-        assert_eq!(now, format!("a={index}\nhello\n"), "{name}");
+        assert_eq!(victims(&host), before);
+        for (file, _, _) in forms {
+            assert_eq!(host.shell(&format!("cat {APP}/conf/{file}")), format!("a={everything}\n"), "{file}");
+        }
     }
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 

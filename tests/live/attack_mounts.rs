@@ -115,21 +115,24 @@ fn volumes_and_secrets_that_lead_to_a_link_are_not_mounted() {
     }
 }
 
+/// Docker's plugin, and the place where a stand-in keeps it.
+const COMPOSE: (&str, &str) = ("/usr/libexec/docker/cli-plugins/docker-compose", "/root/docker-compose");
+
 /// Simulates a link that appears between deployer's last check and Docker's: it is created when Compose begins.
 fn link_at_the_last_moment(host: &BedHost) {
+    let (plugin, kept) = COMPOSE;
     let wrapper = format!(
-        "#!/bin/sh\ncase \" $* \" in *' up '*) nsenter -t 1 -m sh -c 'cd {APP}/data && mv sub old && ln -s /srv/victim sub' ;; esac\nexec \"$0.real\" \"$@\"\n"
+        "#!/bin/sh\ncase \" $* \" in *' up '*) nsenter -t 1 -m sh -c 'cd {APP}/data && mv sub old && ln -s /srv/victim sub' ;; esac\nexec {kept} \"$@\"\n"
     );
     host.script(&format!(
-        "docker=$(command -v docker) && mv $docker $docker.real && cat >$docker <<'EOF' && chmod 755 $docker\n{wrapper}EOF\n"
+        "mv {plugin} {kept} && cat >{plugin} <<'EOF' && chmod 755 {plugin}\n{wrapper}EOF\n"
     ));
 }
 
 /// Undoes [`link_at_the_last_moment`].
 fn undo_the_link(host: &BedHost) {
-    host.script(&format!(
-        "docker=$(command -v docker) && mv $docker.real $docker && rm {APP}/data/sub && mv {APP}/data/old {APP}/data/sub\n"
-    ));
+    let (plugin, kept) = COMPOSE;
+    host.script(&format!("mv {kept} {plugin} && rm {APP}/data/sub && mv {APP}/data/old {APP}/data/sub\n"));
 }
 
 #[test]

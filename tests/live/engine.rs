@@ -132,3 +132,41 @@ fn an_engine_of_the_owner_is_not_removed_for_dockers() {
     assert_eq!(work.apply().expect(0).outcome(), "changed");
     assert!(bed(&["hosts"]).contains(&host.name));
 }
+
+/// Questions to the engine have the same answers through its socket and, where that is missing, through Docker's
+/// commands.
+#[test]
+fn the_engine_is_asked_through_its_socket_or_through_commands() {
+    let host = BedHost::docker();
+    let scene = r#"tar -C /bin -c busybox | docker import -c 'CMD ["/busybox", "sleep", "1000"]' - demo:1 >/dev/null
+docker tag demo:1 other/demo:2
+mkdir -p '/srv/a&b' '/mnt/a "b" <c>'
+docker volume create --opt type=none --opt o=bind --opt 'device=/srv/a&b' v1 >/dev/null
+docker network create n1 >/dev/null
+run() { docker run -d --label com.docker.compose.project=shop "$@" demo:1 >/dev/null; }
+run --name one --label 'com.docker.compose.service=we"b' --health-cmd '/busybox true' --health-interval 0.2s --restart always -p 8080:80 -v v1:/a -v '/mnt/a "b" <c>:/b:ro' -v /opt:/c -v /anon
+run --name two --network n1 && docker pause two >/dev/null
+docker create --name three --label com.docker.compose.project=shop demo:1 >/dev/null
+docker create --name four demo:1 >/dev/null
+for _ in $(seq 50); do [ "$(docker inspect -f '{{.State.Health.Status}}' one)" != healthy ] || break; sleep 0.1; done
+of=label=com.docker.compose.project=shop
+plain() { sed 's/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g' | sort; }
+for question in server names images "ids $of" "ids status=paused $of" "ids status=running health=healthy $of" "containers $of" "mounts $of" writable "places v1" "devices v1" "options v1" networks volumes; do
+  case $question in
+    # Only the socket tells these.
+    names | images) part() { grep -v '^publishes \|^<none> '; } ;;
+    networks | volumes) part() { tr -d ' ' | grep -o '"Name":"[^"]*"'; } ;;
+    *) part() { cat; } ;;
+  esac
+  one=$(ask_socket "$question" | part | plain) two=$(ask_docker $question | part | plain)
+  [ "$one" = "$two" ] && [ -n "$one" ] || printf '%s:\n%s\nbut\n%s\n' "$question" "$one" "$two"
+done
+! ask_socket 'options none' && ! ask_docker options none 2>/dev/null"#;
+    let script = format!(
+        "export fields='{}'\ntemplate='{}'\n{}{scene}",
+        deployer::resource::compose::container::FIELDS,
+        deployer::resource::compose::container::TEMPLATE,
+        deployer::model::shell::engine::ASK_ENGINE
+    );
+    assert_eq!(host.shell(&script), "");
+}

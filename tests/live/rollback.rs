@@ -45,6 +45,11 @@ fn a_release_that_crashes_is_replaced_by_the_healthy_one_and_not_tried_again() {
     assert!(said.stderr.contains("is not tried again") && !said.stdout.contains("No changes"), "{said:?}");
     assert_eq!(containers(&host), held);
     assert_eq!(status(&work)["failed"]["reason"], "rolled-back");
+    // An application that cannot be read was not compared, so its failure is not over.
+    let compose = work.read("app/compose.yaml");
+    work.write("app/compose.yaml", compose.replacen("image:", "imgae:", 1));
+    assert_eq!(status(&work)["failed"]["reason"], "rolled-back");
+    work.write("app/compose.yaml", &compose);
 
     // Drift of the live release is still corrected.
     host.shell(&format!("echo hacked >{APP}/side/index.html; docker rm -f $(docker ps -q)"));

@@ -121,7 +121,7 @@ split() {
 
 # nonce: prints a word that nobody else can predict.
 nonce() {
-  od -An -N 8 -t x1 /dev/urandom | tr -d ' \n'
+  read -r uuid </proc/sys/kernel/random/uuid && printf %s "${uuid%%-*}${uuid##*-}"
 }
 
 # clear_way ./NAME [./KEPT]: frees a name of the current directory. Links, pipes, sockets and devices are unlinked, and
@@ -453,10 +453,15 @@ view() {
       else
         continue
       fi
-      if printf "%s\n" "$around" | grep -qxF -- "$said"; then
+      case "
+$around
+" in *"
+$said
+"*)
         echo "Docker Compose reads nothing in $place: other accounts can change it" >&2
         continue
-      fi
+        ;;
+      esac
       # Volumes of Docker hold no files of a release, and there are many volumes.
       case $said in */volumes/*/_data) continue ;; esac
       by=$(grep -lxF -- "$said" "${state%/*}"/*/mounted 2>/dev/null | sed "s|/mounted\$||; s|.*/||" | paste -s -d " " -) || :

@@ -4,7 +4,7 @@
 # as it was first created. Compose doubles every dollar sign.
 outside() {
   sed -nE 's/^ *"(source|file)": "(\/.*)",?$/\2/p; s/^ *"device": "(.*)",?$/\1/p; s/^ *"o": "(.*)",?$/o "\1"/p' "$1" |
-    named_in_options | sed 's/\$\$/$/g' | unquoted | located "$1" "${app:?}" | plain_paths
+    json_paths dollars | located "$1" "${app:?}" | plain_paths
   named_volumes "$1" | while IFS= read -r volume; do
     volume_places "${volume%% *}" 2>/dev/null || :
   done
@@ -27,7 +27,7 @@ containers_of() {
 # mounts_of CONTAINER...: prints the paths of the host that containers mount, including those of their volumes.
 mounts_of() {
   found=$(docker inspect --format '{{range .Mounts}}{{json .Source}}{{println}}{{end}}' "$@" </dev/null) || return 1
-  printf '%s\n' "$found" | unquoted | plain_paths
+  printf '%s\n' "$found" | json_paths
   found=$(docker inspect --format '{{range .Mounts}}{{if eq (print .Type) "volume"}}{{println .Name}}{{end}}{{end}}' "$@" </dev/null) || return 1
   # shellcheck disable=SC2086 # one word each
   [ -z "$found" ] || volume_places $found
@@ -49,8 +49,8 @@ unwatched() {
           if (value["device"] ~ /\//) print value["device"]
           if (value["o"] != "") print "o \"" value["o"] "\""
         }'
-    done | named_in_options
-  } | sed 's/\$\$/$/g' | unquoted | plain_paths | grep -v '^/dev/' || :
+    done
+  } | json_paths dollars | grep -v '^/dev/' || :
 }
 
 # named_volumes MODEL: prints `NAME OPTIONS` for each volume that the Compose files of the release name. OPTIONS are
@@ -196,13 +196,16 @@ no_state() {
 # note_mounts ABOVE: records that services can write to these paths from now on, and to the mounts of containers whose
 # volumes they take. Also records the account of the login.
 note_mounts() {
-  write_whole "${state:?}/login" '%s\n' "${SUDO_UID:-0}" || return 1
+  before=''
+  [ ! -e "${state:?}/login" ] || read -r before <"$state/login" || :
+  [ "$before" = "${SUDO_UID:-0}" ] || write_whole "$state/login" '%s\n' "${SUDO_UID:-0}" || return 1
   model=$(model_of "${release:?}") more=''
   taken=$([ -z "$model" ] || containers_of "$model")
   # shellcheck disable=SC2086 # one word each
   [ -z "$taken" ] || more=$(mounts_of $taken) || return 1
   noted=$(printf '%s\n' "$1" "$more" | sed '/^$/d')
-  write_whole "${state:?}/mounted" %s "${noted:+$noted
+  if [ -e "$state/mounted" ] && [ "$(cat "$state/mounted")" = "$noted" ]; then return; fi
+  write_whole "$state/mounted" %s "${noted:+$noted
 }"
 }
 
@@ -247,7 +250,7 @@ same_mounts() (
   list_mounts "$1" || list_mounts "$1" || exit 1
   volumes=$(printf '%s\n' "$mounts" | awk -F '\t' '$4 == "volume" { print $5 }' | sort -u)
   # shellcheck disable=SC2086
-  [ -z "$volumes" ] || volumes=$(ask_engine "devices $(echo $volumes)") || exit 1
+  [ -z "$volumes" ] || volumes=$(ask_engine "devices $volumes") || exit 1
   wrong=$(printf '%s\n' "$paths" "$volumes" "$mounts" | named=$2 top=$top awk -F '\t' '
     function plain(text) {
       gsub(/\\040/, " ", text); gsub(/\\011/, "\t", text); gsub(/\\012/, "\n", text); gsub(/\\134/, "\\", text)

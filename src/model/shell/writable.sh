@@ -53,60 +53,75 @@ environments() {
   environments=${environments:-/var/lib/deployer}
 }
 
-# unquoted: reads JSON strings, one a line, with or without their quotes. Lists have one path a line, so a path with a
-# control character becomes the directory above that character.
-unquoted() {
-  sed -E 's/^"(.*)"$/\1/; s#/[^/]*\\(u00[01][0-9a-f]|[bfnrt]).*##; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g; s/\\(["\\])/\1/g'
-}
-
 # plain_paths: reads paths, and prints each without empty parts, `.` and `..`. Relative paths begin at the root
 # directory, as for Docker.
 plain_paths() {
-  awk '$0 != "" {
-    count = split($0, part, "/"); depth = 0; path = ""
-    for (i = 1; i <= count; i++) {
-      if (part[i] == "..") { if (depth) depth-- }
-      else if (part[i] != "" && part[i] != ".") kept[++depth] = part[i]
-    }
-    for (i = 1; i <= depth; i++) path = path "/" kept[i]
-    if (path == "") path = "/"
-    print path
-  }'
+  awk "$PLAIN"'
+    $0 != "" { plain($0) }'
 }
+
+# json_paths [DOLLARS]: reads JSON strings of paths, one a line, with or without their quotes, and lines `o "OPTIONS"`
+# with mount options. Prints the paths like `plain_paths`. Lists have one path a line, so a path with a control character
+# becomes the directory above that character. Of options, prints the paths in them; those of an overlay may be relative.
+# For one with a backslash, which may escape a colon, prints only the directory. With DOLLARS, doubled dollar signs stand
+# for single ones, because Compose doubles them.
+json_paths() {
+  dollars=${1-} awk "$PLAIN"'
+    function tell(path) {
+      if (ENVIRON["dollars"] != "") gsub(/[$][$]/, "$", path)
+      if (path ~ /^".*"$/) path = substr(path, 2, length(path) - 2)
+      sub("/[^/]*[\\\\](u00[01][0-9a-f]|[bfnrt]).*", "", path)
+      gsub(/[\\]u0026/, "\\&", path); gsub(/[\\]u003c/, "<", path); gsub(/[\\]u003e/, ">", path)
+      gsub(/[\\]"/, "\"", path); gsub(/[\\][\\]/, "\\", path)
+      if (path != "") plain(path)
+    }
+    function tell_option(path) {
+      if (path !~ /\\/) { tell(path); return }
+      sub(/\\.*/, "", path); sub(/[^\/]*$/, "", path)
+      tell(path); tell(path "?")
+    }
+    /^o "/ {
+      words = split(substr($0, 4, length($0) - 4), word, ",")
+      for (n = 1; n <= words; n++) {
+        relative = sub(/^(lowerdir|upperdir|workdir|datadir)[+]?=/, "", word[n])
+        count = split(word[n], option, /[:=]/)
+        for (i = 1; i <= count; i++) if (option[i] != "" && (relative || option[i] ~ /^\//)) tell_option(option[i])
+      }
+      next
+    }
+    { tell($0) }'
+}
+
+# Function of awk that prints a path without empty parts, `.` and `..`.
+PLAIN='
+  function plain(path,   count, part, depth, kept, k) {
+    count = split(path, part, "/"); depth = 0; path = ""
+    for (k = 1; k <= count; k++) {
+      if (part[k] == "..") { if (depth) depth-- }
+      else if (part[k] != "" && part[k] != ".") kept[++depth] = part[k]
+    }
+    for (k = 1; k <= depth; k++) path = path "/" kept[k]
+    print (path == "" ? "/" : path)
+  }'
 
 # with_real: reads paths, and prints each as it is and without links.
 with_real() {
   list=$(cat)
   printf '%s\n' "$list"
-  printf '%s\n' "$list" | tr '\n' '\0' | xargs -0 -r realpath -m -- 2>/dev/null || :
+  if [ ${#list} -lt 32768 ]; then
+    # shellcheck disable=SC2086 # one path a line
+    (set -f && IFS='
+' && set -- $list && [ $# = 0 ] || realpath -m -- "$@" 2>/dev/null) || :
+  else
+    printf '%s\n' "$list" | tr '\n' '\0' | xargs -0 -r realpath -m -- 2>/dev/null || :
+  fi
 }
 
 # volume_places VOLUME...: prints the paths of the host that Docker's volumes consist of, independent of the Compose
 # file.
 volume_places() {
   found=$(ask_engine "places $*") || return 1
-  printf '%s\n' "$found" | named_in_options | unquoted | plain_paths
-}
-
-# named_in_options: replaces lines `o "OPTIONS"` by the paths in these mount options, one a line. Those of an overlay
-# may be relative. For a path with a backslash, which may escape a colon, prints only the directory.
-named_in_options() {
-  awk '
-    function tell(path, above) {
-      if (path !~ /\\/) { print path; return }
-      above = path; sub(/\\.*/, "", above); sub(/[^\/]*$/, "", above)
-      print above; print above "?"
-    }
-    /^o "/ {
-      words = split(substr($0, 4, length($0) - 4), word, ",")
-      for (n = 1; n <= words; n++) {
-        relative = sub(/^(lowerdir|upperdir|workdir|datadir)[+]?=/, "", word[n])
-        count = split(word[n], part, /[:=]/)
-        for (i = 1; i <= count; i++) if (part[i] != "" && (relative || part[i] ~ /^\//)) tell(part[i])
-      }
-      next
-    }
-    { print }'
+  printf '%s\n' "$found" | json_paths
 }
 
 # model_of RELEASE: prints the path of Compose's model of a release. resolved.json has the paths of the application's
@@ -145,13 +160,13 @@ written_by() {
     /^ *[}],?$/ && indent == level { if (source != "" && !reads) print source; source = "" }
     /^ *"device": "/ { print value() }
     /^ *"o": "/ { print "o \"" value() "\"" }' |
-    named_in_options | sed 's/\$\$/$/g' | unquoted
+    json_paths dollars
 }
 
 # written_by_former RELEASE MODEL: prints the same of a release whose model has paths of former versions.
 written_by_former() {
-  directory=$(sed -nE 's/.*"directory":"(([^"\\]|\\.)*)","project":.*/\1/p' "$1/release.json" 2>/dev/null | head -n 1 | unquoted)
-  written_by "$2" | located "$2" "${directory:-$1/tree}"
+  directory=$(sed -nE 's/.*"directory":"(([^"\\]|\\.)*)","project":.*/\1/p' "$1/release.json" 2>/dev/null | head -n 1 | json_paths)
+  written_by "$2" | located "$2" "${directory:-$1/tree}" | plain_paths
 }
 
 # writable: prints the paths that services can write to: those of all containers of the host, whether they run or not
@@ -160,20 +175,19 @@ written_by_former() {
 writable() {
   if command -v docker >/dev/null; then
     found=$(ask_engine writable) || return 1
-    printf '%s\n' "$found" | named_in_options | unquoted | plain_paths
+    printf '%s\n' "$found" | json_paths
   fi
   environments
-  {
-    written_by "$environments"/*/releases/*/resolved.json
-    for model in "$environments"/*/releases/*/model.json; do
-      release=${model%/*}
-      [ ! -e "$model" ] || [ -e "$release/resolved.json" ] || written_by_former "$release" "$model"
-    done
-  } | plain_paths
+  written_by "$environments"/*/releases/*/resolved.json
+  for model in "$environments"/*/releases/*/model.json; do
+    release=${model%/*}
+    [ ! -e "$model" ] || [ -e "$release/resolved.json" ] || written_by_former "$release" "$model"
+  done
   for other in "$environments"/*; do
     [ -e "$other/mounted" ] || continue
     grep '^/' "$other/mounted" | plain_paths
     # Former versions noted paths relative to the application's directory.
+    grep -q '^[^/]' "$other/mounted" || continue
     claimed "$other" | sed -n 's/^directory //p' | while IFS= read -r directory; do
       directory=$directory awk '!/^\// { print ENVIRON["directory"] ($0 == "." ? "" : "/" $0) }' "$other/mounted"
     done

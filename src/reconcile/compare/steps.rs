@@ -107,6 +107,7 @@ fn removal(name: &str, before: &State, now: &State) -> Vec<PlannedStep> {
 
 /// Adds diffs of texts that may be shown, and notes about secrets, links and contents that are not shown.
 fn annotate(steps: &mut [PlannedStep], before: Option<&Side>, now: &Side) {
+    let mut room = annotate::Room::default();
     for change in steps.iter_mut().filter(|step| step.kind == Kind::Files).flat_map(|step| &mut step.changes) {
         let path = Utf8Path::new(&change.fact);
         let files = (before.and_then(|before| before.file(path)), now.file(path));
@@ -117,12 +118,15 @@ fn annotate(steps: &mut [PlannedStep], before: Option<&Side>, now: &Side) {
             change.diff = (old != new).then(|| annotate::unified(old, new));
         }
         let content = match files {
+            (None, Some(File { secret: false, sha256, .. })) if new.is_some() || sha256.is_some() => {
+                room.show(change, new.as_deref())
+            }
             (Some(File { secret: false, .. }), Some(File { secret: true, .. })) => Some("a secret since this change"),
             (Some(File { secret: true, .. }), Some(File { secret: false, .. })) => Some("a secret before this change"),
             (Some(was), Some(_)) if !was.secret && (old.is_none() || new.is_none()) => Some(annotate::UNSHOWN),
             _ => None,
         };
-        let notes = [content.map(str::to_owned), note(path, now, change.from.is_some())];
+        let notes = [content.map(str::to_owned), note(Utf8Path::new(&change.fact), now, change.from.is_some())];
         change.note = annotate::joined(notes);
     }
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// The most facts of a created resource that are all listed. If there are more, only half of this number is listed.
 const LISTED: usize = 40;
+/// The most lines of a new file that are shown.
+const NEW_LINES: usize = 20;
 /// The most converged environments that are named. More are counted.
 const NAMED: usize = 8;
 
@@ -199,7 +201,8 @@ fn fact(out: &mut String, change: &Change, column: usize, look: Look) {
     out.push_str(line.trim_end());
     out.push('\n');
     if let Some(diff) = &change.diff {
-        for line in diff.lines() {
+        let most = if change.from.is_none() && !look.verbose { NEW_LINES + 1 } else { usize::MAX };
+        for line in diff.lines().take(most) {
             let style = match line.as_bytes().first() {
                 Some(b'+') => AnsiColor::Green.on_default(),
                 Some(b'-') => AnsiColor::Red.on_default(),
@@ -207,6 +210,10 @@ fn fact(out: &mut String, change: &Change, column: usize, look: Look) {
                 _ => Style::new(),
             };
             let _ = writeln!(out, "            {}", look.paint(style, &defuse::controls(line)));
+        }
+        let more = diff.lines().count().saturating_sub(most);
+        if more > 0 {
+            let _ = writeln!(out, "            … and {more} more lines; --verbose shows them");
         }
     }
 }

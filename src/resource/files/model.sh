@@ -36,7 +36,7 @@ validate() {
     return 1
   fi
   cat "$tree/../said" >&2
-  more=$(written_by "$whole" | plain_paths)
+  more=$(written_by "$whole")
   if [ -n "$more" ] && needs "$@"; then
     places=$more
     found=$(printf '%s\n' "$places" | while IFS= read -r place; do

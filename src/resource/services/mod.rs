@@ -15,7 +15,7 @@ mod taken_ports;
 pub use before::end_left;
 pub use change::{commands, finish, restore};
 pub use fact::Fact;
-pub use networks_and_volumes::{made, remark};
+pub use networks_and_volumes::made;
 pub use probe::{Seen, parse, probe};
 
 use super::compose::container::{self, Container};
@@ -24,6 +24,7 @@ use super::contract::record::{PublishedPort, ReleaseRecord, ServiceRecord};
 use super::release_identity::{digest, identity, kept, project};
 use super::{HostFacts, Subject, files};
 use crate::manifest::environment::{Check, Rollback};
+use crate::model::event::Change;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::engine::{ASK_ENGINE, UNKNOWN};
 use crate::model::shell::quote;
@@ -97,6 +98,19 @@ impl<'a> ByService<'a> {
 
     fn judge(&self, subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
         container::judge(record, self.get(name), host.access.now, subject.environment.health.stable_for)
+    }
+}
+
+/// Adds remarks for readers of the plan: which containers are replaced with a network, and the id of the live release,
+/// as the history shows it.
+pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
+    networks_and_volumes::remark(subject, host, changes);
+    let Some(live) = &host.files.current else { return };
+    let is_replaced = |change: &&mut Change| {
+        Fact::of(&change.fact) == Fact::Release && change.from.is_some() && change.to.is_some()
+    };
+    for change in changes.iter_mut().filter(is_replaced) {
+        change.note = Some(format!("replaces {}", live.id));
     }
 }
 

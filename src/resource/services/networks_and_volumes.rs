@@ -298,7 +298,7 @@ pub(super) fn remove_others(host: &HostFacts, record: &ReleaseRecord) -> String 
 }
 
 /// Adds a remark for readers of the plan: which containers are replaced with a network.
-pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
+pub(super) fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
     let Some(record) = host.files.newest() else { return };
     let record = ReleaseRecord { services: records::of(subject, host), ..record.clone() };
     for change in changes.iter_mut().filter(|change| change.from.as_deref().is_some_and(|from| from != UNKNOWN)) {
