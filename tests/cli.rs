@@ -626,6 +626,24 @@ fn repository() -> TempDir {
 }
 
 #[test]
+fn a_plan_shows_the_content_of_new_files() {
+    let folder = repository();
+    let app = folder.path().join("sub/app");
+    let lines: String = (1..=25).map(|number| format!("line {number}\n")).collect();
+    for (name, content) in [("new.txt", lines.as_bytes()), ("new.bin", &[0, 159])] {
+        fs::write(app.join(name), content).expect("written");
+    }
+    Command::new("git").args(["add", "."]).current_dir(&folder).assert().success();
+    let plan = ["plan", "-f", "sub/deployment.yaml", "--against", "one", "production"];
+    let (out, _, code) = deployer(&folder, &plan);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("+line 20\n            … and 5 more lines; --verbose shows them\n"), "{out}");
+    assert!(out.contains("its content is not shown: it is too large, or not text"), "{out}");
+    let (out, _, _) = deployer(&folder, &[&plan[..], &["--verbose"]].concat());
+    assert!(out.contains("+line 25\n") && !out.contains("more lines"), "{out}");
+}
+
+#[test]
 fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     let folder = repository();
     let file = ["-f", "sub/deployment.yaml"];

@@ -159,8 +159,8 @@ live_tofu() {
 }
 
 live() {
-    # Three at a time on two cores, because each sometimes waits for its host. A hang appears in the output.
-    timeout 3900 cargo test --locked --no-fail-fast --test live -- --test-threads=3
+    # Four at a time on two cores, because each sometimes waits for its host. A hang appears in the output.
+    timeout 3900 cargo test --locked --no-fail-fast --test live -- --test-threads=4
     grep -q '^test result: .* [1-9][0-9]* passed' "$logs/live" || { echo "no live test was run" && exit 1; }
 }
 

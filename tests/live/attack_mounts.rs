@@ -124,9 +124,7 @@ fn link_at_the_last_moment(host: &BedHost) {
     let wrapper = format!(
         "#!/bin/sh\ncase \" $* \" in *' up '*) nsenter -t 1 -m sh -c 'cd {APP}/data && mv sub old && ln -s /srv/victim sub' ;; esac\nexec {kept} \"$@\"\n"
     );
-    host.script(&format!(
-        "mv {plugin} {kept} && cat >{plugin} <<'EOF' && chmod 755 {plugin}\n{wrapper}EOF\n"
-    ));
+    host.script(&format!("mv {plugin} {kept} && cat >{plugin} <<'EOF' && chmod 755 {plugin}\n{wrapper}EOF\n"));
 }
 
 /// Undoes [`link_at_the_last_moment`].

@@ -106,9 +106,8 @@ impl<'a> ByService<'a> {
 pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
     networks_and_volumes::remark(subject, host, changes);
     let Some(live) = &host.files.current else { return };
-    let is_replaced = |change: &&mut Change| {
-        Fact::of(&change.fact) == Fact::Release && change.from.is_some() && change.to.is_some()
-    };
+    let is_replaced =
+        |change: &&mut Change| Fact::of(&change.fact) == Fact::Release && change.from.is_some() && change.to.is_some();
     for change in changes.iter_mut().filter(is_replaced) {
         change.note = Some(format!("replaces {}", live.id));
     }
