@@ -629,7 +629,7 @@ fn repository() -> TempDir {
 fn a_plan_shows_the_content_of_new_files() {
     let folder = repository();
     let app = folder.path().join("sub/app");
-    let lines: String = (1..=25).map(|number| format!("line {number}\n")).collect();
+    let lines = (1..=25).fold(String::new(), |text, number| text + &format!("line {number}\n"));
     for (name, content) in [("new.txt", lines.as_bytes()), ("new.bin", &[0, 159])] {
         fs::write(app.join(name), content).expect("written");
     }

@@ -4,6 +4,7 @@ use deployer::io::process::{self, Finished};
 use deployer::model::shell::engine::ASK_ENGINE;
 use deployer::resource::compose::container;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -79,7 +80,7 @@ fn filtered(filters: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"_.~-".contains(&byte) {
             path.push(char::from(byte));
         } else {
-            path += &format!("%{byte:02X}");
+            let _ = write!(path, "%{byte:02X}");
         }
     }
     path
