@@ -68,6 +68,7 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
     for change in &mut step.changes {
         let file = file(change);
         let hidden = change.from.as_deref().is_some_and(secret) || file.is_some_and(|file| file.secret);
+        let note = note(Utf8Path::new(&change.fact), hidden, readers.as_ref(), &release.compose_files);
         let unshown = if hidden {
             None
         } else if let Some(file) = file.filter(|_| change.from.is_none()) {
@@ -79,7 +80,6 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
             change.diff = texts.filter(|(old, new)| old != new).map(|(old, new)| unified(old, &new));
             is_unshown.then_some(UNSHOWN)
         };
-        let note = note(Utf8Path::new(&change.fact), hidden, readers.as_ref(), &release.compose_files);
         change.note = joined([unshown.map(str::to_owned), note]);
     }
     Ok(())

@@ -162,6 +162,8 @@ async fn images_volumes_and_mounts_are_read() {
     let wanted = "demo 1 <none> sha256:1\nhost:5000/a/b 2 <none> sha256:1\ndemo <none> sha256:9 sha256:1\n\
                   <none> <none> <none> sha256:1\n<none> <none> <none> sha256:2\n";
     assert_eq!(machine.ask("images").await, wanted);
+    let other = Machine::new(&[("/images/json?digests=1", "{}")]).with_command("exit 1");
+    assert!(!other.finished("ask_engine images").await.status.success(), "this is not an empty list");
     assert_eq!(machine.ask("'places v'").await, "\"/volumes/v\"\n\"/srv\"\no \"bind\"\n");
     assert_eq!(machine.ask("'options v'").await, "{\"device\":\"/srv\",\"o\":\"bind\"}\n");
     assert_eq!(machine.ask("'devices v'").await, "v\t\"/srv\"\n");
@@ -173,8 +175,7 @@ async fn images_volumes_and_mounts_are_read() {
     );
 }
 
-/// A volume that is not there is no reason to ask again. An engine that does not listen at its usual place is asked
-/// through commands of Docker.
+/// A missing volume does not cause a second query. If the engine's socket is not at its usual path, `docker` answers.
 #[tokio::test]
 async fn commands_of_docker_answer_where_the_socket_does_not() {
     let commands = r#"case "$*" in 'ps -aq --no-trunc --filter status=paused --filter label=x=y') echo a1 ;; 'volume inspect'*) echo '{}' ;; *) exit 1 ;; esac"#;

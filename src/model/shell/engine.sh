@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# ask_engine QUESTION...: asks the Docker engine, and prints the answers. A question is one word of the shell: its name
-# and its arguments, with spaces between them. FILTER is a filter of `docker ps`, such as status=paused.
+# ask_engine QUESTION...: queries the Docker engine, and prints the answers. Each question is one argument: its name and
+# its own arguments, separated by spaces. FILTER is a filter of `docker ps`, such as status=paused.
 #   server             `server VERSION`
 #   networks, volumes  `networks JSON` or `volumes JSON`: all of them in one line, as the engine describes them
 #   names              for each container, `name NAME`, and `publishes ADDRESS PORT PROTOCOL NAME` for each port that the
@@ -14,12 +14,12 @@
 #   places VOLUME...   the places of volumes: JSON strings of paths, and lines `o OPTIONS`
 #   devices VOLUME...  `NAME DEVICE` for each volume, with a tab between the words; DEVICE is a JSON string, or nothing
 #   options VOLUME     the options that the volume was created with, in JSON
-# Fails if the engine does not answer, or if it does not have what the question names. Perl, which every Debian and
-# Ubuntu has, asks through the engine's socket in a fifth of the time that one command of Docker takes. Without Perl or
-# that socket, commands of Docker answer, `containers` by the template $template.
+# Fails if the engine does not answer, or if the named object does not exist. Perl, which every Debian and Ubuntu has,
+# queries the engine's socket in a fifth of the time that `docker` takes. Without Perl or that socket, `docker` is run;
+# `containers` then prints the template $template.
 ask_engine() {
   ask_socket "$@" && return
-  # A command of Docker would get no other answer.
+  # `docker` would get the same answer.
   case $? in 4 | 124) return 1 ;; esac
   for question; do
     # shellcheck disable=SC2086 # a word each
@@ -27,8 +27,8 @@ ask_engine() {
   done
 }
 
-# compose_program: prints the words that start Docker Compose. `docker compose` starts it twice, so these are the path of
-# the plugin, in the order in which Docker searches. A Docker that does not come from packages has its plugin elsewhere.
+# compose_program: prints the command that runs Docker Compose: the path of the plugin that Docker would find first,
+# because `docker compose` starts the plugin twice. If Docker was not installed from packages, its plugin may be elsewhere.
 compose_program() {
   case $(command -v docker) in
     /usr/bin/docker | /usr/local/bin/docker | /bin/docker)
@@ -40,7 +40,7 @@ compose_program() {
   echo docker compose
 }
 
-# ask_docker QUESTION [ARGUMENT...]: answers one question through commands of Docker.
+# ask_docker QUESTION [ARGUMENT...]: answers one question by running `docker`.
 # shellcheck disable=SC2086,SC2016 # one word each; the templates are for Docker
 ask_docker() (
   in_time() { timeout 20 docker "$@" </dev/null; }
@@ -147,13 +147,15 @@ ask_socket() {
       return $value;
     }
 
+    # Returns the answer to a request for a list. Any other answer would look like an empty list.
+    sub all_of { my $found = ask(@_); return ref $found eq "ARRAY" ? @$found : exit 1 }
+
     sub some {
       my %filters;
       for (@_) { /^(\w+)=(.*)$/ or exit 2; push @{$filters{$1}}, "\"$2\"" }
       my $filters = json(\%filters);
       $filters =~ s/([^\w.~-])/sprintf "%%%02X", ord $1/ge;
-      my $found = ask("/containers/json?all=1&filters=$filters");
-      return ref $found eq "ARRAY" ? @$found : exit 1;
+      return all_of("/containers/json?all=1&filters=$filters");
     }
 
     # A container may end meanwhile.
@@ -182,7 +184,7 @@ ask_socket() {
         }
       },
       images => sub {
-        for my $image (list(ask("/images/json?digests=1"))) {
+        for my $image (all_of("/images/json?digests=1")) {
           my @tags = map { /^"(.*):([^:\/]*)"$/ ? "$1 $2 <none>" : () } list($image, "RepoTags");
           my @digests = map { /^"(.*)@(.*)"$/ ? "$1 <none> $2" : () } list($image, "RepoDigests");
           push @said, "$_ ", bare($image, "Id"), "\n" for @tags, @digests, "<none> <none> <none>";

@@ -117,6 +117,7 @@ fn annotate(steps: &mut [PlannedStep], before: Option<&Side>, now: &Side) {
             let new = new.as_deref().unwrap_or_default();
             change.diff = (old != new).then(|| annotate::unified(old, new));
         }
+        let note = note(path, now, change.from.is_some());
         let content = match files {
             (None, Some(File { secret: false, sha256, .. })) if new.is_some() || sha256.is_some() => {
                 room.show(change, new.as_deref())
@@ -126,8 +127,7 @@ fn annotate(steps: &mut [PlannedStep], before: Option<&Side>, now: &Side) {
             (Some(was), Some(_)) if !was.secret && (old.is_none() || new.is_none()) => Some(annotate::UNSHOWN),
             _ => None,
         };
-        let notes = [content.map(str::to_owned), note(Utf8Path::new(&change.fact), now, change.from.is_some())];
-        change.note = annotate::joined(notes);
+        change.note = annotate::joined([content.map(str::to_owned), note]);
     }
 }
 
